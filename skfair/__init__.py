@@ -1,0 +1,22 @@
+"""skfair: fairness methods built on neural networks, as scikit-learn estimators.
+
+Importing the package loads none of its parts and sets nothing, neither an option of scikit-learn nor a seed.
+Import what you need from:
+
+================================= ==========================================================================
+``skfair.robust``                 whose loss counts: ERM, Group DRO
+``skfair.regularization``         what is added to the loss: a penalty on a fairness statistic
+``skfair.adversarial``            who must not be able to read the group
+``skfair.modules``                networks (MLP, TabularMLP), nothing about fairness in them
+``skfair.preprocessing``          ``make_tabular_preprocessor``
+``skfair.metrics``                group metrics, scorers, ``group_report``
+``skfair.model_selection``        ``best_within``, the refit rule for searches
+``skfair.inspection``             plots
+``skfair.datasets``               loaders and generators
+``skfair.callbacks``              ``FairnessScoring``, best epoch, progress
+``skfair.utils``                  ``all_estimators``
+================================= ==========================================================================
+"""
+
+__version__ = "0.1.0.dev0"
+__all__ = ["__version__"]

@@ -1,0 +1,93 @@
+"""Checks of what the user gives, made before any training. Errors name the value and the expectation."""
+
+import numbers
+
+import narwhals.stable.v1 as nw
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import validate_data
+
+from skfair._data import sensitive_frame
+from skfair._skorch import resolve_device
+
+__all__ = ["check_choice", "check_common_parameters", "check_number", "check_X", "sensitive_input"]
+
+
+def check_number(name, value, *, low=None, high=None, integer=False, closed=True):
+    """Raise a ValueError unless the value is a number of the interval."""
+    kind = numbers.Integral if integer else numbers.Real
+    good = isinstance(value, kind) and not isinstance(value, bool) and not np.isnan(value)
+    if good and low is not None:
+        good = value >= low if closed else value > low
+    if good and high is not None:
+        good = value <= high if closed else value < high
+    if not good:
+        what = "an integer" if integer else "a number"
+        bounds = [f"{'>=' if closed else '>'} {low}"] * (low is not None) + [f"{'<=' if closed else '<'} {high}"] * (
+            high is not None
+        )
+        raise ValueError(f"{name} must be {what} {' and '.join(bounds)}, got {value!r}.".replace("  ", " "))
+
+
+def check_choice(name, value, choices):
+    """Raise a ValueError unless the value is one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {sorted(choices)}, got {value!r}.")
+
+
+def check_common_parameters(net):
+    """The parameters that all nets have."""
+    check_number("lr", net.lr, low=0, closed=False)
+    check_number("weight_decay", net.weight_decay, low=0)
+    check_number("momentum", net.momentum, low=0)
+    check_number("max_epochs", net.max_epochs, low=1, integer=True)
+    if net.batch_size != -1:
+        check_number("batch_size", net.batch_size, low=1, integer=True)
+    check_number("validation_fraction", net.validation_fraction, low=0, high=1, closed=False)
+    if net.patience is not None:
+        check_number("patience", net.patience, low=1, integer=True)
+    check_choice("missing_groups", net.missing_groups, {"group", "error"})
+    resolve_device(net.device)
+
+
+def check_X(net, X, *, reset, y="no_validation"):
+    """X as a float32 array with any number of axes, or a float32 CSR matrix. Sets or compares the feature names."""
+    y = None if y is None else "no_validation"  # None: let scikit-learn say that y is required
+    X = validate_data(net, X, y, reset=reset, dtype=np.float32, accept_sparse="csr", allow_nd=True)
+    if reset:
+        net.x_shape_ = X.shape[1:]
+    elif X.shape[1:] != net.x_shape_:
+        raise ValueError(f"X has rows of shape {X.shape[1:]}, but {type(net).__name__} was fitted on {net.x_shape_}.")
+    return X
+
+
+def sensitive_input(net, X, sensitive_features, n_rows):
+    """The sensitive features as a DataFrame: those given, or the columns of X that ``sensitive_columns`` names."""
+    if sensitive_features is not None:
+        return sensitive_frame(sensitive_features, n_rows)
+    columns = net.sensitive_columns
+    if columns is not None:
+        return sensitive_frame(columns(X) if callable(columns) else _columns_of(X, columns), n_rows)
+    if not net.needs_sensitive:
+        return None
+    name = type(net).__name__
+    raise ValueError(
+        f"{name} needs sensitive_features at fit and got none. Pass fit(X, y, sensitive_features=...); inside a Pipeline "
+        "or a search switch routing on with sklearn.set_config(enable_metadata_routing=True); or name columns of X in "
+        f"{name}(sensitive_columns=...)."
+    )
+
+
+def _columns_of(X, columns):
+    columns = [columns] if isinstance(columns, str | numbers.Integral) else list(columns)
+    frame = nw.from_native(X, pass_through=True, eager_only=True)
+    if isinstance(frame, nw.DataFrame):
+        names = [frame.columns[c] if isinstance(c, numbers.Integral) else c for c in columns]
+        absent = [name for name in names if name not in frame.columns]
+        if absent:
+            raise ValueError(f"sensitive_columns names {absent}, which X does not have; its columns: {frame.columns}.")
+        return frame.select(names).to_dict(as_series=False)
+    if any(isinstance(c, str) for c in columns):
+        raise ValueError(f"sensitive_columns={columns!r} names columns, but X is no DataFrame ({type(X).__name__}).")
+    X = X[:, columns].toarray() if sp.issparse(X) else np.asarray(X)[:, columns]
+    return {f"x{c}": values for c, values in zip(columns, X.T)}

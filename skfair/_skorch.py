@@ -1,0 +1,260 @@
+"""skorch's loop with scikit-learn's manners. Nothing here is about fairness; nothing of it is public.
+
+What is mended here, and why, is listed in ``docs/architecture.md``: parameters come from the constructors' signatures and
+not from ``__dict__``; nothing but parameters is set in ``__init__``; ``set_params`` trains nothing and re-initialises
+nothing; ``device="auto"``; a user's module instance is copied; an epoch costs little more than a hand-written loop.
+"""
+
+import contextlib
+import copy
+import inspect
+
+import torch
+from sklearn.base import BaseEstimator
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+
+__all__ = ["SkorchNet", "detach", "evaluation_mode", "evaluation_module", "resolve_device"]
+
+
+def resolve_device(device):
+    """The torch device of "auto", "cpu", "cuda", "cuda:1" or a torch.device; ValueError if it is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device={device!r} is no device; use 'auto', 'cpu' or 'cuda'.") from error
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if resolved.type == "cuda" and (resolved.index or 0) >= count:
+        raise ValueError(f"device={device!r} is not present: torch sees {count} CUDA devices. Use 'auto' or 'cpu'.")
+    return resolved
+
+
+def detach(output):
+    """The output, one tensor or a tuple of them, without its history of gradients."""
+    return tuple(map(detach, output)) if isinstance(output, tuple) else output.detach()
+
+
+@contextlib.contextmanager
+def evaluation_mode(module):
+    """Evaluation mode (no dropout) inside the block."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
+
+
+def evaluation_module(module):
+    """The module in evaluation mode and the dtype to feed it with.
+
+    A module that says ``runs_in_float64`` is copied and evaluated in double precision: in single precision the product
+    of a row and a matrix depends, in the last digits, on the rows beside it.
+    """
+    if getattr(module, "runs_in_float64", False):
+        return copy.deepcopy(module).double().eval(), torch.float64
+    return (module.eval() if module.training else module), torch.float32
+
+
+def _merged_signature(cls):
+    """The parameters of all constructors of the class, its own first, as one signature."""
+    merged = {}
+    for parent in cls.__mro__:
+        for name, parameter in vars(parent).get("_own_parameters", {}).items():
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                merged.setdefault(name, parameter)
+    first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return inspect.Signature([first, *merged.values()])
+
+
+class SkorchNet(NeuralNet):
+    """``skorch.NeuralNet`` that scikit-learn's checks accept."""
+
+    # what skorch sets in __init__; here defaults of the class, so that an unfitted net holds its parameters alone
+    history_ = None
+    initialized_ = False
+    virtual_params_ = {}
+    _prefixes = ("module", "criterion", "optimizer", "iterator_train", "iterator_valid", "callbacks", "compile")
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls._own_parameters = inspect.signature(cls.__init__).parameters
+            cls.__init__.__signature__ = _merged_signature(cls)
+
+    def __init__(self, **parameters):
+        self._check_names(parameters)
+        vars(self).update(parameters)
+
+    # defaults of the parameters of skorch that are not ours
+    train_split = None
+    iterator_train = None
+    iterator_valid = None
+    dataset = None
+    predict_nonlinearity = None
+    use_caching = False
+    torch_load_kwargs = None
+    compile = False
+
+    # ------------------------------------------------------------------ parameters
+    @property
+    def _params_to_validate(self):
+        return {name for name in vars(self) if "__" in name and not name.startswith("_")}
+
+    def _get_param_names(self):
+        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        given = [name for name in vars(self) if name in inspect.signature(NeuralNet).parameters]
+        return sorted({*names, *given, *self._params_to_validate})
+
+    def _get_params_callbacks(self, deep=True):
+        """Parameters of the callbacks that the user gave, before and after fit the same."""
+        found = {}
+        for item in self.callbacks if deep and isinstance(self.callbacks, list | tuple) else []:
+            name, callback = item if isinstance(item, tuple) else (getattr(item, "__name__", type(item).__name__), item)
+            found[f"callbacks__{name}"] = callback
+            for key, value in ({} if isinstance(callback, type) else callback.get_params()).items():
+                found[f"callbacks__{name}__{key}"] = value
+        return found
+
+    def set_params(self, **params):
+        """Set parameters, as in scikit-learn: nothing is trained or re-initialised before the next ``fit``.
+
+        Parameters of the optimizer of a net in training (set by a callback, say) take effect at once.
+        """
+        nested = {name: value for name, value in params.items() if "__" in name}
+        self._check_names(nested)
+        BaseEstimator.set_params(self, **{name: value for name, value in params.items() if name not in nested})
+        vars(self).update(nested)
+        if self.initialized_:
+            self._apply_virtual_params({name: value for name, value in params.items() if self._is_virtual_param(name)})
+        return self
+
+    def _check_names(self, names):
+        accepted = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        plain = {*accepted, *inspect.signature(NeuralNet).parameters}
+        bad = [n for n in names if (n.split("__")[0] not in self._prefixes if "__" in n else n not in plain)]
+        if bad:
+            prefixes = [f"{prefix}__*" for prefix in self._prefixes]
+            raise TypeError(f"{type(self).__name__} got unexpected parameters {bad}; it takes {accepted + prefixes}.")
+
+    def __setattr__(self, name, value):
+        if name.endswith("_"):
+            super().__setattr__(name, value)
+        else:  # a parameter, even if it is a torch module
+            object.__setattr__(self, name, value)
+
+    def __repr__(self):
+        return super(NeuralNet, self).__repr__()
+
+    def get_metadata_routing(self):
+        return super(NeuralNet, self).get_metadata_routing()
+
+    # ------------------------------------------------------------------ components
+    @property
+    def device_(self):
+        """The torch device that ``device`` stands for on this machine."""
+        return resolve_device(self.device)
+
+    def __setstate__(self, state):
+        device = state["device"]
+        super().__setstate__({**state, "device": str(self._device_at_load(device))})
+        self.device = device if device == "auto" else self.device
+
+    def _device_at_load(self, device):
+        return resolve_device(device) if device == "auto" else device
+
+    def _initialize_module(self, reason=None):
+        with self._current_init_context("module"):
+            self.initialize_module()
+        return self
+
+    def _initialize_criterion(self, reason=None):
+        with self._current_init_context("criterion"):
+            self.initialize_criterion()
+        return self
+
+    def _initialize_optimizer(self, reason=None):
+        verbose, self.verbose = self.verbose, 0  # skorch announces each re-initialisation on stdout
+        try:
+            return super()._initialize_optimizer(reason)
+        finally:
+            self.verbose = verbose
+
+    def initialize_callbacks(self):
+        """Copy the user's callbacks: two nets, or two stages, never share one."""
+        callbacks, self.callbacks = self.callbacks, copy.deepcopy(self.callbacks)
+        try:
+            return super().initialize_callbacks()
+        finally:
+            self.callbacks = callbacks
+
+    def build(self, prefix, component, **filled):
+        """Make a module from a class, a factory or an instance (copied), and put it on the device.
+
+        ``filled`` are arguments known from the data; each is handed over if the component takes it. What the user set as
+        ``prefix__name`` comes last.
+        """
+        given = self.get_params_for(prefix)
+        if isinstance(component, torch.nn.Module):
+            if given:
+                raise ValueError(f"{prefix} is an instance, so {sorted(given)} cannot be set; pass its class instead.")
+            return copy.deepcopy(component).to(self.device_)
+        takes = inspect.signature(component).parameters
+        filled = {name: value for name, value in filled.items() if name in takes}
+        return component(**{**filled, **given}).to(self.device_)
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        """Also hand over ``weight_decay`` and ``momentum`` and ask for the fused kernel, where the optimizer has them."""
+        args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
+        takes = inspect.signature(getattr(self, prefix)).parameters
+        filled = {"fused": True}
+        if prefix == "optimizer":
+            filled |= {"momentum": self.momentum, "weight_decay": self.weight_decay}
+        else:
+            kwargs["lr"] = self.get_params_for(prefix).get("lr", self.adversary_lr)
+        return args, {**{name: value for name, value in filled.items() if name in takes}, **kwargs}
+
+    # ------------------------------------------------------------------ the loop
+    def run_loop(self, train, valid, epochs):
+        """skorch's loop over these rows, callbacks included. An interrupt ends it and keeps what is trained."""
+        NeuralNet.partial_fit(self, (train, valid), epochs=epochs)
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        return X
+
+    def train_step(self, batch, **fit_params):
+        """Zero the gradients, run ``train_step_single``, step the optimizer."""
+        if isinstance(self.optimizer_, torch.optim.LBFGS):  # calls the closure several times
+            return super().train_step(batch, **fit_params)
+        self.optimizer_.zero_grad()
+        step = self.train_step_single(batch)
+        if self._overrides("on_grad_computed"):
+            parameters = list(self.get_all_learnable_params())
+            self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
+        self.optimizer_.step()
+        return step
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """One epoch; the history gets the mean loss. What a callback needs per batch is recorded if one needs it."""
+        if iterator is None:
+            return
+        if self._overrides("on_batch_begin") or self._overrides("on_batch_end"):
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            total = [(row[prefix + "_loss"], row[prefix + "_batch_size"]) for row in self.history[-1]["batches"]
+                     if prefix + "_loss" in row]
+            loss = sum(loss * size for loss, size in total) / sum(size for _, size in total)
+        else:
+            losses = [(step_fn(batch)["loss"].detach(), len(batch[0])) for batch in iterator]
+            sizes = torch.tensor([size for _, size in losses], dtype=torch.float64)
+            loss = float(torch.stack([loss for loss, _ in losses]).cpu().double() @ sizes / sizes.sum())
+        self.history.record(prefix + "_loss", loss)
+
+    def _overrides(self, method):
+        """Whether any callback does something in this method of the callback protocol."""
+        return any(getattr(type(callback), method) is not getattr(Callback, method) for _, callback in self.callbacks_)
+
+    @property
+    def _default_callbacks(self):
+        return []

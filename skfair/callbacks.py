@@ -1,0 +1,178 @@
+"""Callbacks of skorch's loop: a fairness metric per epoch, the best epoch, a progress bar."""
+
+import copy
+import math
+import warnings
+
+import numpy as np
+from skorch.callbacks import Callback, EpochTimer, PrintLog
+
+__all__ = ["BestEpoch", "FairnessScoring", "Progress", "default_callbacks"]
+
+
+def default_callbacks(net):
+    """The callbacks that ``early_stopping`` and ``verbose`` ask for, as (name, callback) pairs."""
+    callbacks = []
+    if net.early_stopping:
+        monitor, lower_is_better = "valid_loss", True
+        if net.early_stopping is not True and net.early_stopping != "loss":
+            monitor, lower_is_better = "valid_score", False
+            callbacks.append(("fairness_scoring", FairnessScoring(net.early_stopping, name=monitor)))
+        callbacks.append(("best_epoch", BestEpoch(monitor, lower_is_better, net.patience)))
+    if net.verbose > 1:
+        callbacks += [("epoch_timer", EpochTimer()), ("print_log", PrintLog())]
+    if net.verbose:
+        callbacks.append(("progress", Progress()))
+    return callbacks
+
+
+def _resolve_score(score):
+    """A function ``(y_true, y_pred, *, sensitive_features, sample_weight)``, greater is better."""
+    if isinstance(score, str) and score == "accuracy":
+        return _accuracy
+    if isinstance(score, str):
+        from skfair.metrics import get_scorer
+
+        score = get_scorer(score)
+    return getattr(score, "score_predictions", score)  # a scorer, or a function of the user's
+
+
+def _accuracy(y_true, y_pred, *, sensitive_features=None, sample_weight=None):
+    return float(np.average(np.asarray(y_true) == np.asarray(y_pred), weights=sample_weight))
+
+
+class FairnessScoring(Callback):
+    """Record a metric of the predictions in the history, once per epoch.
+
+    skorch's own ``EpochScoring`` cannot: it does not know of the sensitive features.
+
+    Parameters
+    ----------
+    score : str, scorer or callable
+        A name of ``skfair.metrics.get_scorer_names()``, "accuracy", a scorer made by ``skfair.metrics.get_scorer``, or a
+        function ``score(y_true, y_pred, *, sensitive_features, sample_weight)``. Greater is better: a gap given by name
+        is recorded with a minus sign, as scikit-learn does.
+    name : str, optional
+        The column of the history; by default ``valid_<score>`` or ``train_<score>``.
+    use : {"valid", "train"}, default="valid"
+        Which rows are scored. Without held-out rows ("valid" and ``early_stopping=False``) nothing is recorded.
+
+    Examples
+    --------
+    >>> from skfair.callbacks import FairnessScoring
+    >>> from skfair.datasets import make_biased_classification
+    >>> from skfair.robust import ERMClassifier
+    >>> data = make_biased_classification(200, random_state=0)
+    >>> net = ERMClassifier(
+    ...     max_epochs=3, random_state=0, callbacks=[FairnessScoring("demographic_parity_difference", use="train")])
+    >>> net = net.fit(data.data, data.target, sensitive_features=data.sensitive_features)
+    >>> len(net.history[:, "train_demographic_parity_difference"])
+    3
+    """
+
+    def __init__(self, score, name=None, use="valid"):
+        self.score = score
+        self.name = name
+        self.use = use
+
+    def initialize(self):
+        if self.use not in ("valid", "train"):
+            raise ValueError(f"use must be 'valid' or 'train', got {self.use!r}.")
+        label = self.score if isinstance(self.score, str) else getattr(self.score, "__name__", type(self.score).__name__)
+        self.name_ = self.name or f"{self.use}_{label}"
+        self.score_ = _resolve_score(self.score)
+        return self
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        rows = dataset_valid if self.use == "valid" else dataset_train
+        if rows is None:
+            return
+        value = self.score_(
+            net.decode(rows.y["y"].cpu().numpy()),
+            net.predict(rows),
+            sensitive_features=net.decode_groups(rows.y["sensitive"].cpu().numpy()),
+            sample_weight=rows.y["weight"].cpu().numpy(),
+        )
+        net.history.record(self.name_, float(value))
+
+
+class BestEpoch(Callback):
+    """Keep the weights of the best epoch and stop when it lies long enough behind.
+
+    Parameters
+    ----------
+    monitor : str, default="valid_loss"
+        A column of the history. An epoch in which it is NaN is never the best.
+    lower_is_better : bool, default=True
+    patience : int or None, default=None
+        Stop after so many epochs without a better one. None: never.
+
+    Attributes
+    ----------
+    best_epoch_ : int
+        Counted from 1; among equal epochs the earliest. 0 if no epoch had a number.
+    best_score_ : float
+    """
+
+    def __init__(self, monitor="valid_loss", lower_is_better=True, patience=None):
+        self.monitor = monitor
+        self.lower_is_better = lower_is_better
+        self.patience = patience
+
+    def on_train_begin(self, net, **kwargs):
+        self.best_epoch_, self.best_score_ = 0, math.inf if self.lower_is_better else -math.inf
+        self._first = len(net.history)
+        self._weights = None
+
+    def on_epoch_end(self, net, **kwargs):
+        value, epoch = net.history[-1][self.monitor], len(net.history) - self._first
+        if value < self.best_score_ if self.lower_is_better else value > self.best_score_:
+            self.best_epoch_, self.best_score_ = epoch, value
+            self._weights = copy.deepcopy(_state_of(net))
+        elif self.patience is not None and epoch - self.best_epoch_ >= self.patience:
+            raise KeyboardInterrupt  # skorch's way to end the loop
+
+    def on_train_end(self, net, **kwargs):
+        if self._weights is None:
+            warnings.warn(
+                f"{self.monitor!r} was not a number in any epoch: the weights of the last epoch are kept.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return
+        for name, weights in self._weights.items():
+            getattr(net, name).load_state_dict(weights)
+        self._weights = None
+
+
+def _state_of(net):
+    """The state of everything that training changes, but the optimizers."""
+    return {f"{name}_": getattr(net, f"{name}_").state_dict() for name in net._modules + net._criteria}
+
+
+class Progress(Callback):
+    """A progress bar over the epochs, with the columns of the history beside it; needs tqdm.
+
+    Parameters
+    ----------
+    columns : sequence of str, optional
+        Columns of the history to show; by default the losses and the score that is watched.
+    """
+
+    def __init__(self, columns=None):
+        self.columns = columns
+
+    def on_train_begin(self, net, **kwargs):
+        from tqdm.auto import tqdm
+
+        self._bar = tqdm(total=net.max_epochs, desc=type(net).__name__, unit="epoch")
+
+    def on_epoch_end(self, net, **kwargs):
+        row = net.history[-1]
+        names = self.columns or [name for name in ("train_loss", "valid_loss", "valid_score") if name in row]
+        self._bar.set_postfix({name: f"{row[name]:.4g}" for name in names}, refresh=False)
+        self._bar.update()
+
+    def on_train_end(self, net, **kwargs):
+        self._bar.close()
+        self._bar = None

@@ -1,0 +1,10 @@
+"""Networks. Nothing here knows about fairness, scikit-learn or skorch.
+
+A module that the estimators build takes ``in_features`` and ``out_features``, torch's own words; both are filled in from
+the data. A module with an ``encoder`` and a ``head`` can be used by every method that works on representations.
+"""
+
+from skfair.modules._mlp import MLP
+from skfair.modules._tabular_mlp import TabularMLP
+
+__all__ = ["MLP", "TabularMLP"]

@@ -1,0 +1,47 @@
+"""What several test files share: estimators that are quick to train, and the toy data of the specification."""
+
+import numpy as np
+
+from skfair.utils import all_estimators
+
+
+def some_groups(X):
+    """Two groups that depend on a row's values alone: above or below the mean of the first column."""
+    X = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=float)
+    first = X.reshape(len(X), -1)[:, 0]
+    groups = (first > first.mean()).astype(int)
+    return np.where(groups.min() == groups.max(), np.arange(len(groups)) % 2, groups)
+
+
+GENTLE = {"RegularizedClassifier": {"strength": 0.1}}  # at full strength it rightly gives up accuracy on those data
+
+# small enough to be quick, enough steps to learn scikit-learn's easy check data
+QUICK = dict(lr=0.02, max_epochs=30, batch_size=32, random_state=0)
+
+
+def quick(cls, **parameters):
+    """An instance that trains in a fraction of a second."""
+    return cls(**{**QUICK, "sensitive_columns": some_groups, **parameters})
+
+
+def all_quick(type_filter=None):
+    return [quick(cls, **GENTLE.get(name, {})) for name, cls in all_estimators(type_filter)]
+
+
+def toy(n=3000, correlation=0.95, seed=0):
+    """Data set D1: label y, group s agreeing with it, a noisy core feature, a clean spurious one, three of noise."""
+    rng = np.random.default_rng(seed)
+    y = rng.random(n) < 0.5
+    s = np.where(rng.random(n) < correlation, y, ~y)
+    core = (2 * y - 1) + 0.7 * rng.normal(size=n)
+    spurious = (2 * s - 1) + 0.2 * rng.normal(size=n)
+    X = np.column_stack([core, spurious, rng.normal(size=(n, 3))]).astype(np.float32)
+    return X, y.astype(int), s.astype(int)
+
+
+def weights_of(net):
+    return [value.detach().cpu().numpy() for value in net.module_.state_dict().values()]
+
+
+def same_weights(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(weights_of(a), weights_of(b), strict=True))

@@ -1,0 +1,27 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `import common`
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def routing():
+    """scikit-learn's metadata routing, switched on for the length of a test."""
+    from sklearn import config_context
+
+    with config_context(enable_metadata_routing=True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of real data; a test that needs it is skipped without it."""
+    folder = os.environ.get("SKFAIR_DATA")
+    if not folder:
+        pytest.skip("needs real data: set SKFAIR_DATA to a folder that holds it (see docs/datasets.md)")
+    return Path(folder)
