@@ -114,7 +114,8 @@ class SkorchNet(NeuralNet):
         for item in self.callbacks if deep and isinstance(self.callbacks, list | tuple) else []:
             name, callback = item if isinstance(item, tuple) else (getattr(item, "__name__", type(item).__name__), item)
             found[f"callbacks__{name}"] = callback
-            for key, value in ({} if isinstance(callback, type) else callback.get_params()).items():
+            instance = hasattr(callback, "get_params") and not isinstance(callback, type)
+            for key, value in (callback.get_params() if instance else {}).items():
                 found[f"callbacks__{name}__{key}"] = value
         return found
 

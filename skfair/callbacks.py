@@ -84,15 +84,19 @@ class FairnessScoring(Callback):
         return self
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        from skfair.metrics import UndefinedGapWarning
+
         rows = dataset_valid if self.use == "valid" else dataset_train
         if rows is None:
             return
-        value = self.score_(
-            net.decode(rows.y["y"].cpu().numpy()),
-            net.predict(rows),
-            sensitive_features=net.decode_groups(rows.y["sensitive"].cpu().numpy()),
-            sample_weight=rows.y["weight"].cpu().numpy(),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UndefinedGapWarning)  # the same cells are empty in each epoch
+            value = self.score_(
+                net.decode(rows.y["y"].cpu().numpy()),
+                net.predict(rows),
+                sensitive_features=net.decode_groups(rows.y["sensitive"].cpu().numpy()),
+                sample_weight=rows.y["weight"].cpu().numpy(),
+            )
         net.history.record(self.name_, float(value))
 
 

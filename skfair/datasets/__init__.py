@@ -1,0 +1,23 @@
+"""Data sets with sensitive features: loaders of real ones, generators of made-up ones."""
+
+from skfair.datasets._adult import fetch_adult
+from skfair.datasets._biased_classification import make_biased_classification
+from skfair.datasets._colored_digits import make_colored_digits
+from skfair.datasets._compas import fetch_compas
+from skfair.datasets._fetch import ChecksumError, DatasetUnavailableError, get_data_home
+from skfair.datasets._german_credit import fetch_german_credit
+from skfair.datasets._meps import fetch_meps
+from skfair.datasets._south_german_credit import fetch_south_german_credit
+
+__all__ = [
+    "ChecksumError",
+    "DatasetUnavailableError",
+    "fetch_adult",
+    "fetch_compas",
+    "fetch_german_credit",
+    "fetch_meps",
+    "fetch_south_german_credit",
+    "get_data_home",
+    "make_biased_classification",
+    "make_colored_digits",
+]

@@ -1,0 +1,216 @@
+"""make_tabular_preprocessor: every column type in, dense numbers with names out."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from skfair.preprocessing import make_tabular_preprocessor
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame(
+        {
+            "age": [20, 30, 40, 50],
+            "pay": [1.0, np.nan, 3.0, 5.0],
+            "job": ["nurse", None, "cook", "nurse"],
+            "city": pd.Categorical(["A", "B", "A", np.nan]),
+            "flag": [True, False, True, True],
+            "mixed": pd.Series([1, "a", 2.5, None], dtype=object),
+        }
+    )
+
+
+def test_names_and_values(frame):
+    out = make_tabular_preprocessor().set_output(transform="pandas").fit_transform(frame)
+    assert list(out.columns) == [
+        *("age", "pay", "missingindicator_pay", "job_cook", "job_missing", "job_nurse"),
+        *("city_A", "city_B", "city_missing", "flag_False", "flag_True", "mixed_1", "mixed_2.5", "mixed_a"),
+        "mixed_missing",
+    ]
+    assert out["age"].mean() == pytest.approx(0)
+    assert out["age"].std(ddof=0) == pytest.approx(1)
+    assert out["pay"].iloc[1] == pytest.approx(out["pay"].iloc[2])  # the median is 3
+    assert out["missingindicator_pay"].tolist() == [0, 1, 0, 0]
+    onehot = out.filter(regex="^(job|city|flag|mixed)_")
+    assert (onehot.sum(axis=1) == 4).all()
+    assert out.to_numpy().dtype == np.float64
+
+
+def test_array_output_agrees_with_names(frame):
+    preprocessor = make_tabular_preprocessor().fit(frame)
+    out = preprocessor.transform(frame)
+    assert isinstance(out, np.ndarray)
+    assert out.dtype == np.float64
+    assert out.shape == (4, len(preprocessor.get_feature_names_out()))
+    assert np.isfinite(out.astype(np.float32)).all()
+    assert preprocessor.n_features_in_ == 6
+
+
+def test_unknown_and_newly_missing_categories(frame):
+    new = frame.assign(job="pilot", flag=None)
+    onehot = make_tabular_preprocessor().set_output(transform="pandas").fit(frame).transform(new)
+    assert (onehot.filter(regex="^(job|flag)_") == 0).all(axis=None)
+    ordinal = make_tabular_preprocessor(categorical="ordinal").set_output(transform="pandas").fit(frame)
+    assert (ordinal.transform(new)[["job", "flag"]] == -1).all(axis=None)
+    assert ordinal.transform(frame)["job"].tolist() == [2, 1, 0, 2]
+
+
+def test_newly_missing_number(frame):
+    out = make_tabular_preprocessor().fit(frame).transform(frame.assign(age=np.nan))
+    assert np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("numeric", ["standard", "quantile", "minmax", "passthrough"])
+@pytest.mark.parametrize("categorical", ["onehot", "ordinal"])
+def test_all_options_are_finite_and_dense(numeric, categorical):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=1200), "b": rng.choice(list("xyz"), 1200), "empty": np.nan, "one": 1.0})
+    X.loc[::7, "a"] = np.nan
+    out = make_tabular_preprocessor(numeric=numeric, categorical=categorical).fit_transform(X)
+    assert isinstance(out, np.ndarray)
+    assert np.isfinite(out).all()
+    if numeric == "minmax":
+        assert out.min() == 0
+        assert out[:, 0].max() == pytest.approx(1)
+
+
+def test_min_frequency_merges_rare_categories():
+    X = pd.DataFrame({"b": ["x"] * 10 + ["y"] * 10 + ["r1", "r2"]})
+    preprocessor = make_tabular_preprocessor(min_frequency=5).fit(X)
+    assert list(preprocessor.get_feature_names_out()) == ["b_x", "b_y", "b_infrequent_sklearn"]
+    assert preprocessor.transform(pd.DataFrame({"b": ["new"]})).tolist() == [[0, 0, 1]]
+    limited = make_tabular_preprocessor(max_categories=2).fit(X)
+    assert len(limited.get_feature_names_out()) == 2
+
+
+@pytest.mark.parametrize("columns", [["age", "pay"], ["job", "city", "flag"]])
+def test_one_kind_only(frame, columns):
+    preprocessor = make_tabular_preprocessor().fit(frame[columns])
+    assert preprocessor.transform(frame[columns]).shape[1] == len(preprocessor.get_feature_names_out())
+
+
+def test_no_missing_values_no_indicator(frame):
+    out = make_tabular_preprocessor().fit(frame[["age"]]).get_feature_names_out()
+    assert list(out) == ["age"]
+    out = make_tabular_preprocessor(add_indicator=False).fit(frame[["pay"]]).get_feature_names_out()
+    assert list(out) == ["pay"]
+
+
+def test_pandas_nullable_types():
+    X = pd.DataFrame({"i": pd.array([1, None, 3], dtype="Int64"), "b": pd.array([True, None, False], dtype="boolean")})
+    X["s"] = pd.array(["u", None, "v"], dtype="string")
+    preprocessor = make_tabular_preprocessor().fit(X)
+    assert list(preprocessor.get_feature_names_out()) == [
+        *("i", "missingindicator_i", "b_False", "b_True", "b_missing", "s_missing", "s_u", "s_v")
+    ]
+    assert np.isfinite(preprocessor.transform(X)).all()
+
+
+def test_numbers_as_categories_are_compared_as_text():
+    X = pd.DataFrame({"code": pd.Categorical([1, 2, 1])})
+    preprocessor = make_tabular_preprocessor().fit(X)
+    other = pd.DataFrame({"code": pd.Series([1.0, "2", None], dtype=object)})
+    assert preprocessor.transform(other).tolist() == [[1, 0], [0, 1], [0, 0]]
+
+
+def test_polars_gives_the_same(frame):
+    pl = pytest.importorskip("polars")
+    plain = frame.drop(columns=["mixed"])
+    same = pl.DataFrame({name: [None if pd.isna(v) else v for v in plain[name]] for name in plain})
+    same = same.with_columns(pl.col("city").cast(pl.Categorical))
+    expected = make_tabular_preprocessor().fit(plain)
+    found = make_tabular_preprocessor().fit(same)
+    assert list(found.get_feature_names_out()) == list(expected.get_feature_names_out())
+    np.testing.assert_array_equal(found.transform(same), expected.transform(plain))
+    out = make_tabular_preprocessor().set_output(transform="polars").fit_transform(same)
+    assert isinstance(out, pl.DataFrame)
+    assert out.columns == list(expected.get_feature_names_out())
+    with pytest.raises(TypeError, match="column 'when' has type Date"):
+        make_tabular_preprocessor().fit(pl.DataFrame({"when": [pd.Timestamp("2020-01-01").date()]}))
+
+
+def test_numpy_arrays():
+    X = np.array([[1.0, np.nan], [3.0, 4.0]])
+    assert make_tabular_preprocessor().fit_transform(X).tolist() == [[-1, 0, 1], [1, 0, 0]]
+    assert make_tabular_preprocessor().fit_transform(np.array([[1, 0], [0, 1]])).shape == (2, 2)
+    with pytest.raises(TypeError, match="got one of dtype object"):
+        make_tabular_preprocessor().fit(np.array([["a", 1]], dtype=object))
+
+
+def test_boolean_array_and_column_without_values():
+    with pytest.raises(TypeError, match="got one of dtype bool"):
+        make_tabular_preprocessor().fit(np.array([[True], [False]]))
+    X = pd.DataFrame({"none": pd.Series([None, None], dtype=object), "a": [1.0, 2.0]})
+    assert make_tabular_preprocessor().fit_transform(X).tolist() == [[-1, 1], [1, 1]]
+
+
+def test_sparse_and_lists_are_refused():
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(TypeError, match="got csr_array"):
+        make_tabular_preprocessor().fit(sparse.csr_array(np.eye(3)))
+
+
+def test_column_names_that_are_no_text():
+    X = pd.DataFrame({7: [1.0, 2.0], 3: ["a", "b"]})
+    assert make_tabular_preprocessor().fit_transform(X).tolist() == [[-1, 1, 0], [1, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.to_datetime(["2020-01-01", "2020-01-02"]),
+        pd.to_timedelta([1, 2], unit="D"),
+        np.array([1j, 2j]),
+        pd.period_range("2020", periods=2, freq="Y"),
+    ],
+)
+def test_types_that_cannot_be_encoded(values):
+    with pytest.raises(TypeError, match="column 'when' has type .* expected numbers"):
+        make_tabular_preprocessor().fit(pd.DataFrame({"a": [1, 2], "when": values}))
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, pd.Timestamp("2020-01-01"), (1, 2)])
+def test_objects_that_are_no_categories(value):
+    X = pd.DataFrame({"odd": pd.Series([value, value, None], dtype=object)})
+    with pytest.raises(TypeError, match="column 'odd' holds"):
+        make_tabular_preprocessor().fit(X)
+
+
+def test_column_order_at_transform_does_not_matter(frame):
+    preprocessor = make_tabular_preprocessor().fit(frame)
+    np.testing.assert_array_equal(preprocessor.transform(frame[frame.columns[::-1]]), preprocessor.transform(frame))
+    with pytest.raises(ValueError, match="columns are missing"):
+        preprocessor.transform(frame.drop(columns=["job"]))
+
+
+def test_infinity_is_refused(frame):
+    with pytest.raises(ValueError, match="infinity"):
+        make_tabular_preprocessor().fit(frame.assign(pay=np.inf))
+
+
+@pytest.mark.parametrize("bad", [{"numeric": "log"}, {"categorical": "hash"}, {"numeric": None}])
+def test_unknown_options(bad):
+    (value,) = bad.values()
+    with pytest.raises(ValueError, match=f"must be one of .* got {value!r}"):
+        make_tabular_preprocessor(**bad)
+
+
+def test_clone_and_pickle(frame):
+    preprocessor = clone(make_tabular_preprocessor(numeric="quantile", categorical="ordinal"))
+    preprocessor.fit(pd.concat([frame] * 300, ignore_index=True))
+    again = pickle.loads(pickle.dumps(preprocessor))
+    np.testing.assert_array_equal(again.transform(frame), preprocessor.transform(frame))
+
+
+def test_pipeline_and_grid_search(frame):
+    X, y = pd.concat([frame] * 10, ignore_index=True), np.array([0, 1, 0, 1] * 10)
+    model = make_pipeline(make_tabular_preprocessor(), LogisticRegression())
+    search = GridSearchCV(model, {"columntransformer__categorical__encoder__min_frequency": [None, 8]}, cv=2).fit(X, y)
+    assert search.best_score_ == 1.0
