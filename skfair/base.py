@@ -323,9 +323,10 @@ class BaseNet(SensitiveFeaturesConsumer, SkorchNet):
 
     def _as_batch(self, batch):
         x, rows = batch
-        device = self.device_
-        rows = {name: value.to(device) for name, value in rows.items()}
-        return Batch(x=x.to(device), **{"y": None, **rows})
+        device = self.streams_.device
+        if rows["index"].device != device:  # a user's DataLoader
+            rows = {name: value.to(device) for name, value in rows.items()}
+        return Batch(x.to(device), rows.get("y"), *[rows[name] for name in Batch._fields[2:]])
 
     def outputs(self, X):
         """The network's outputs for X (or Rows), in evaluation mode, as a float64 tensor on the CPU."""

@@ -126,9 +126,12 @@ class BestEpoch(Callback):
     def on_train_begin(self, net, **kwargs):
         self.best_epoch_, self.best_score_ = 0, math.inf if self.lower_is_better else -math.inf
         self._first = len(net.history)
-        self._weights = None
+        self._weights, self._watched = None, False
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net, dataset_valid=None, **kwargs):
+        if dataset_valid is None:  # partial_fit holds out nothing
+            return
+        self._watched = True
         value, epoch = net.history[-1][self.monitor], len(net.history) - self._first
         if value < self.best_score_ if self.lower_is_better else value > self.best_score_:
             self.best_epoch_, self.best_score_ = epoch, value
@@ -137,6 +140,8 @@ class BestEpoch(Callback):
             raise KeyboardInterrupt  # skorch's way to end the loop
 
     def on_train_end(self, net, **kwargs):
+        if not self._watched:
+            return
         if self._weights is None:
             warnings.warn(
                 f"{self.monitor!r} was not a number in any epoch: the weights of the last epoch are kept.",

@@ -1,0 +1,165 @@
+"""From what users pass (lists, arrays, Series, frames, pandas or polars) to integer codes."""
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+__all__ = ["MISSING", "as_scores", "as_weight", "encode_groups", "encode_labels"]
+
+MISSING = "missing"
+
+
+def as_column(values, name):
+    """Return ``values`` as a one-dimensional numpy array, or raise."""
+    native = nw.from_native(values, allow_series=True, pass_through=True)
+    if isinstance(native, nw.Series):
+        array = native.to_numpy()
+    elif isinstance(values, list | tuple) and any(isinstance(value, str) for value in values):
+        array = np.asarray(values, dtype=object)
+    else:
+        array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional, got an array of shape {array.shape}.")
+    if len(array) == 0:
+        raise ValueError(f"{name} is empty: at least one row is needed.")
+    return array
+
+
+def _check_length(array, n_rows, name):
+    if len(array) != n_rows:
+        raise ValueError(f"{name} has {len(array)} rows, y_true has {n_rows}: they must be equal.")
+
+
+def as_labels(values, name):
+    """Return class labels as an array without missing values and without continuous numbers, or raise."""
+    array = as_column(values, name)
+    missing = pd.isna(array)
+    if missing.any():
+        raise ValueError(f"{name} has {int(missing.sum())} missing values (None or NaN): every row needs a label.")
+    if array.dtype.kind == "f":
+        fractional = array[array != np.rint(array)]
+        if len(fractional):
+            raise ValueError(
+                f"{name} must hold class labels, got continuous values such as {fractional[0]!r}: "
+                "apply a threshold first, or use a metric that takes y_score."
+            )
+    return array
+
+
+def encode_labels(y_true, y_pred):
+    """Return (sorted classes of both, codes of y_true, codes of y_pred)."""
+    true, pred = as_labels(y_true, "y_true"), as_labels(y_pred, "y_pred")
+    _check_length(pred, len(true), "y_pred")
+    strings = [array.dtype.kind in "OUST" for array in (true, pred)]
+    both = np.concatenate([array.astype(object) if any(strings) else array for array in (true, pred)])
+    codes, classes = pd.factorize(both)
+    try:
+        order = np.argsort(classes, kind="stable")
+    except TypeError as error:
+        raise ValueError(
+            f"y_true and y_pred must hold labels of one kind, got strings and numbers: {list(classes)[:10]!r}."
+        ) from error
+    rank = np.empty(len(order), dtype=np.intp)
+    rank[order] = np.arange(len(order))
+    codes = rank[codes]
+    return np.asarray(classes)[order], codes[: len(true)], codes[len(true) :]
+
+
+def as_scores(y_score, n_rows, name="y_score"):
+    """Return finite float scores of shape (n_rows,), or raise."""
+    scores = as_column(y_score, name)
+    try:
+        scores = scores.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numeric, got values of type {scores.dtype}.") from error
+    _check_length(scores, n_rows, name)
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{name} has {int((~np.isfinite(scores)).sum())} values that are NaN or infinite.")
+    return scores
+
+
+def as_weight(sample_weight, n_rows):
+    """Return float weights of shape (n_rows,), or None for None; raise where they are no weights."""
+    if sample_weight is None:
+        return None
+    weight = as_scores(sample_weight, n_rows, "sample_weight")
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight must be >= 0, got a smallest weight of {weight.min()}.")
+    if not weight.any():
+        raise ValueError("sample_weight is zero on every row: at least one row must count.")
+    return weight
+
+
+def _columns(features):
+    """Return (list of 1-d arrays, list of names or None for each) of the sensitive features."""
+    if isinstance(features, dict):
+        features = pd.DataFrame(features)
+    native = nw.from_native(features, allow_series=True, pass_through=True)
+    if isinstance(native, nw.Series):
+        return [_values(native)], [native.name or None]
+    if isinstance(native, nw.DataFrame):
+        return [_values(native[:, j]) for j in range(native.shape[1])], list(native.columns)
+    is_list = isinstance(features, list | tuple)
+    array = np.asarray(features, dtype=object) if is_list else np.asarray(features)
+    if array.ndim not in (1, 2):
+        raise ValueError(f"sensitive_features must have one or two dimensions, got shape {array.shape}.")
+    columns = [array] if array.ndim == 1 else list(array.T)
+    return columns, [None] * len(columns)
+
+
+def _values(series):
+    native = series.to_native()
+    return native.array if isinstance(native, pd.Series) else np.asarray(series.to_list(), dtype=object)
+
+
+def _plain(value):
+    """Numpy scalars print as np.str_('a'): labels are to be read."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _encode_column(column, name):
+    """Return (codes, labels) of one column, labels sorted, missing values last."""
+    try:
+        codes, uniques = pd.factorize(column, use_na_sentinel=True)
+    except TypeError as error:
+        raise ValueError(
+            f"sensitive_features {name or ''} must hold scalars (strings, numbers, booleans): {error}."
+        ) from error
+    labels = [_plain(value) for value in uniques]
+    try:
+        order = sorted(range(len(labels)), key=lambda i: labels[i])
+    except TypeError:
+        order = sorted(range(len(labels)), key=lambda i: (type(labels[i]).__name__, str(labels[i])))
+    rank = np.empty(len(labels) + 1, dtype=np.intp)
+    rank[order] = np.arange(len(labels))
+    rank[-1] = len(labels)  # factorize codes a missing value as -1
+    labels = [labels[i] for i in order]
+    missing = MISSING if MISSING not in labels else "<missing>"
+    return rank[codes], labels + [missing] * bool((codes == -1).any())
+
+
+def encode_groups(sensitive_features, n_rows):
+    """Return (codes of shape (n_rows,), labels, column names) of the groups that occur.
+
+    Several columns make intersections, whose labels are tuples. A missing value (None, NaN) is a group of its own.
+    """
+    if sensitive_features is None:
+        raise ValueError("sensitive_features is needed, got None: pass the column or columns that name the groups.")
+    columns, names = _columns(sensitive_features)
+    if not columns:
+        raise ValueError("sensitive_features has no column: at least one is needed.")
+    for column, name in zip(columns, names, strict=True):
+        _check_length(column, n_rows, f"sensitive_features {name!r}" if name else "sensitive_features")
+    names = [name or f"sensitive_feature_{j}" for j, name in enumerate(names)]
+    encoded = [_encode_column(column, name) for column, name in zip(columns, names, strict=True)]
+    codes, labels = encoded[0]
+    if len(encoded) == 1:
+        return codes, labels, names
+    shape = tuple(len(labels) for _, labels in encoded)
+    flat = np.ravel_multi_index([codes for codes, _ in encoded], shape)
+    present, codes = np.unique(flat, return_inverse=True)
+    index = np.array(np.unravel_index(present, shape)).T
+    labels = [tuple(encoded[j][1][i] for j, i in enumerate(row)) for row in index]
+    return codes, labels, names
