@@ -98,7 +98,7 @@ def _columns(features):
         features = pd.DataFrame(features)
     native = nw.from_native(features, allow_series=True, pass_through=True)
     if isinstance(native, nw.Series):
-        return [_values(native)], [native.name or None]
+        return [_values(native)], [None if native.name == "" else native.name]
     if isinstance(native, nw.DataFrame):
         return [_values(native[:, j]) for j in range(native.shape[1])], list(native.columns)
     is_list = isinstance(features, list | tuple)
@@ -151,8 +151,8 @@ def encode_groups(sensitive_features, n_rows):
     if not columns:
         raise ValueError("sensitive_features has no column: at least one is needed.")
     for column, name in zip(columns, names, strict=True):
-        _check_length(column, n_rows, f"sensitive_features {name!r}" if name else "sensitive_features")
-    names = [name or f"sensitive_feature_{j}" for j, name in enumerate(names)]
+        _check_length(column, n_rows, "sensitive_features" if name is None else f"sensitive_features {name!r}")
+    names = [f"sensitive_feature_{j}" if name is None else name for j, name in enumerate(names)]
     encoded = [_encode_column(column, name) for column, name in zip(columns, names, strict=True)]
     codes, labels = encoded[0]
     if len(encoded) == 1:

@@ -160,5 +160,9 @@ def test_deo_is_the_tpr_gap_at_the_threshold():
     strict = M.equal_opportunity_difference(y, score > threshold, sensitive_features=a)
     assert deo(y, score, sensitive_features=a, strict=True) == strict
     assert deo(y, score, sensitive_features=a, threshold=threshold, strict=True) == strict
+    # the positive row at the threshold is selected by >= only
+    hand = {"sensitive_features": ["f", "f", "m", "m"], "threshold": 0.5}
+    assert deo([1, 1, 1, 1], [0.5, 0.9, 0.8, 0.9], **hand) == 0.0
+    assert deo([1, 1, 1, 1], [0.5, 0.9, 0.8, 0.9], **hand, strict=True) == 0.5
     names = np.where(y == 1, "yes", "no")
     assert deo(names, score, sensitive_features=a, pos_label="yes") == expected

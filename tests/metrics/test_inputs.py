@@ -1,14 +1,20 @@
 """What may be passed, what may not, and what happens to empty cells."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 
+import skfair
 from skfair import metrics as M
 from skfair.metrics import UndefinedGapWarning
 from skfair.metrics._counts import count
 
+ROOT = Path(skfair.__file__).parents[1]
 RNG = np.random.default_rng(0)
 N = 240
 Y, P = RNG.integers(2, size=(2, N))
@@ -189,3 +195,8 @@ def test_tiny_weights_do_not_fill_empty_cells():
     y = np.where(SEX == "m", 0, Y)
     with pytest.warns(UndefinedGapWarning):
         assert np.isnan(M.equal_opportunity_difference(y, P, sensitive_features=SEX, sample_weight=w))
+
+
+def test_metrics_load_no_torch():
+    code = "import sys, skfair.metrics, skfair.model_selection; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
