@@ -2,15 +2,13 @@
 
 import numbers
 
-import narwhals.stable.v1 as nw
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.validation import validate_data
 
-from skfair._data import sensitive_frame
+from skfair._sensitive import select_columns, sensitive_frame
 from skfair._skorch import resolve_device
 
-__all__ = ["check_choice", "check_common_parameters", "check_number", "check_X", "sensitive_input"]
+__all__ = ["check_choice", "check_common_parameters", "check_number", "check_watched", "check_X", "sensitive_input"]
 
 
 def check_number(name, value, *, low=None, high=None, integer=False, closed=True):
@@ -47,6 +45,9 @@ def check_common_parameters(net):
     if net.patience is not None:
         check_number("patience", net.patience, low=1, integer=True)
     check_choice("missing_groups", net.missing_groups, {"group", "error"})
+    stop = net.early_stopping
+    if not (stop is None or isinstance(stop, bool | np.bool_ | str) or callable(stop)):
+        raise ValueError(f"early_stopping must be True, False, the name of a metric or a callable, got {stop!r}.")
     resolve_device(net.device)
 
 
@@ -61,13 +62,23 @@ def check_X(net, X, *, reset, y="no_validation"):
     return X
 
 
+def check_watched(net):
+    """Raise a ValueError if ``early_stopping`` names a fairness metric and there are no groups."""
+    named = isinstance(net.early_stopping, str) and net.early_stopping not in ("accuracy", "loss")
+    if net.groups_ is None and (named or hasattr(net.early_stopping, "score_predictions")):
+        raise ValueError(
+            f"early_stopping={net.early_stopping!r} needs sensitive_features at fit and got none. Pass fit(X, y, "
+            "sensitive_features=...), or name columns of X in sensitive_columns=..., or watch 'accuracy' or 'loss'."
+        )
+
+
 def sensitive_input(net, X, sensitive_features, n_rows):
     """The sensitive features as a DataFrame: those given, or the columns of X that ``sensitive_columns`` names."""
     if sensitive_features is not None:
         return sensitive_frame(sensitive_features, n_rows)
     columns = net.sensitive_columns
     if columns is not None:
-        return sensitive_frame(columns(X) if callable(columns) else _columns_of(X, columns), n_rows)
+        return sensitive_frame(select_columns(X, columns), n_rows)
     if not net.needs_sensitive:
         return None
     name = type(net).__name__
@@ -76,18 +87,3 @@ def sensitive_input(net, X, sensitive_features, n_rows):
         "or a search switch routing on with sklearn.set_config(enable_metadata_routing=True); or name columns of X in "
         f"{name}(sensitive_columns=...)."
     )
-
-
-def _columns_of(X, columns):
-    columns = [columns] if isinstance(columns, str | numbers.Integral) else list(columns)
-    frame = nw.from_native(X, pass_through=True, eager_only=True)
-    if isinstance(frame, nw.DataFrame):
-        names = [frame.columns[c] if isinstance(c, numbers.Integral) else c for c in columns]
-        absent = [name for name in names if name not in frame.columns]
-        if absent:
-            raise ValueError(f"sensitive_columns names {absent}, which X does not have; its columns: {frame.columns}.")
-        return frame.select(names).to_dict(as_series=False)
-    if any(isinstance(c, str) for c in columns):
-        raise ValueError(f"sensitive_columns={columns!r} names columns, but X is no DataFrame ({type(X).__name__}).")
-    X = X[:, columns].toarray() if sp.issparse(X) else np.asarray(X)[:, columns]
-    return {f"x{c}": values for c, values in zip(columns, X.T)}

@@ -1,19 +1,14 @@
-"""The way of the data into the network: codes for the groups, tensors for the rows, minibatches."""
+"""The way of the data into the network: tensors for the rows, and minibatches of them."""
 
-import warnings
 from typing import NamedTuple
 
-import narwhals.stable.v1 as nw
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 import torch
 
-__all__ = ["Batch", "BatchLoader", "Rows", "SensitiveEncoder", "make_rows", "sensitive_frame", "split_rows"]
+__all__ = ["Batch", "BatchLoader", "Rows", "make_rows", "split_rows"]
 
-MISSING = "missing"
 BLOCK = 2**20  # values of X that are gathered at once
-TOO_MANY_VALUES = 100  # a numeric group column with more distinct values than this is probably not a group
 
 
 class Batch(NamedTuple):
@@ -160,136 +155,3 @@ def split_rows(strata, fraction, generator):
         valid.append(rows[:n_valid])
     valid = np.sort(np.concatenate(valid))
     return np.setdiff1d(np.arange(len(strata)), valid), valid
-
-
-def sensitive_frame(sensitive_features, n_rows=None):
-    """Return the sensitive features as a pandas DataFrame, one column per feature, without changing the input.
-
-    Parameters
-    ----------
-    sensitive_features : list, array of one or two axes, dict, or pandas or polars Series or DataFrame
-    n_rows : int, optional
-        The number of rows that is expected.
-
-    Raises
-    ------
-    ValueError
-        If the number of rows is another, or an array has more than two axes.
-    """
-    frame = _to_pandas(sensitive_features)
-    if n_rows is not None and len(frame) != n_rows:
-        raise ValueError(f"sensitive_features has {len(frame)} rows, but X has {n_rows}.")
-    if frame.shape[1] == 0:
-        raise ValueError("sensitive_features has no columns, expected at least one.")
-    frame.columns = [str(name) for name in frame.columns]
-    return frame.reset_index(drop=True)
-
-
-def _to_pandas(data):
-    if isinstance(data, pd.DataFrame):
-        return data.copy(deep=False)
-    if isinstance(data, pd.Series):
-        return data.to_frame(data.name if data.name is not None else "sensitive_feature")
-    native = nw.from_native(data, pass_through=True, allow_series=True)
-    if isinstance(native, nw.Series):
-        return pd.DataFrame({native.name or "sensitive_feature": native.to_list()})
-    if isinstance(native, nw.DataFrame):
-        return pd.DataFrame(native.to_dict(as_series=False))
-    if isinstance(data, dict):
-        return pd.DataFrame(data)
-    array = np.asarray(data, dtype=None if isinstance(data, np.ndarray) else object)
-    if array.ndim not in (1, 2):
-        raise ValueError(f"sensitive_features must have one or two axes, got an array of shape {array.shape}.")
-    if array.ndim == 1:
-        return pd.DataFrame({"sensitive_feature": array})
-    return pd.DataFrame({f"sensitive_feature_{i}": column for i, column in enumerate(array.T)})
-
-
-class SensitiveEncoder:
-    """Codes for the values of each sensitive feature and for their combinations (the groups).
-
-    Parameters
-    ----------
-    missing : {"group", "error"}, default="group"
-        Whether missing values make a group of their own or are refused.
-
-    Attributes
-    ----------
-    names_ : list of str
-    categories_ : list of lists
-        Values of each feature, sorted; "missing" stands last.
-    groups_ : list of tuples
-        The combinations that occur, in the order of their codes.
-    """
-
-    def __init__(self, missing="group"):
-        self.missing = missing
-
-    def fit(self, frame):
-        """Learn the values and the groups of a frame from ``sensitive_frame``."""
-        self.names_ = list(frame.columns)
-        self.categories_ = [self._categories(frame[name]) for name in self.names_]
-        codes = self._codes(frame)
-        self._table = np.unique(codes, axis=0)  # (G, k), sorted
-        self.groups_ = [tuple(c[i] for c, i in zip(self.categories_, row)) for row in self._table]
-        return self
-
-    def transform(self, frame):
-        """Return ``sensitive`` (n, k) and ``group`` (n,) as int64 arrays.
-
-        Raises
-        ------
-        ValueError
-            If the columns are others than at fit, or a value or combination did not occur at fit.
-        """
-        if list(frame.columns) != self.names_:
-            raise ValueError(f"sensitive_features has the columns {list(frame.columns)}, at fit {self.names_}.")
-        codes = self._codes(frame)
-        lookup = {tuple(row): code for code, row in enumerate(self._table)}
-        found, inverse = np.unique(codes, axis=0, return_inverse=True)
-        group = np.array([lookup.get(tuple(row), -1) for row in found], dtype=np.int64)[inverse.reshape(-1)]
-        if (group < 0).any():
-            row = frame.iloc[int(np.flatnonzero(group < 0)[0])].to_dict()
-            raise ValueError(f"unseen group {row}: at fit there were only the groups {self.groups_}.")
-        return codes, group
-
-    def inverse_transform(self, sensitive):
-        """The values behind the codes (n, k), as a DataFrame."""
-        columns = zip(self.names_, self.categories_, np.asarray(sensitive).T)
-        return pd.DataFrame({name: [values[code] for code in codes] for name, values, codes in columns})
-
-    def _categories(self, column):
-        missing = column.isna()
-        if missing.any() and self.missing == "error":
-            raise ValueError(
-                f"sensitive feature {column.name!r} has {int(missing.sum())} missing values and missing_groups='error'; "
-                "fill them, or set missing_groups='group' to make them a group of their own."
-            )
-        values = pd.unique(column[~missing]).tolist()
-        if pd.api.types.is_float_dtype(column.dtype) and len(values) > TOO_MANY_VALUES:
-            warnings.warn(
-                f"sensitive feature {column.name!r} is a float column with {len(values)} distinct values, each of which "
-                "becomes a group. Cut it into intervals first, for example with pandas.cut.",
-                UserWarning,
-                stacklevel=2,
-            )
-        try:
-            values = sorted(values)
-        except TypeError:  # values of several types
-            values = sorted(values, key=lambda v: (type(v).__name__, str(v)))
-        return [*values, MISSING] if missing.any() else values
-
-    def _codes(self, frame):
-        columns = []
-        for name, categories in zip(self.names_, self.categories_):
-            lookup = {value: code for code, value in enumerate(categories)}
-            values = frame[name].astype(object).where(~frame[name].isna(), MISSING)
-            codes = values.map(lambda v, lookup=lookup: lookup.get(v, -1))
-            columns.append(self._check_known(codes.to_numpy(np.int64), values, name, categories))
-        return np.stack(columns, axis=1)
-
-    def _check_known(self, codes, values, name, categories):
-        if (codes < 0).any():
-            unseen = sorted({str(v) for v in values[codes < 0]})
-            raise ValueError(f"unseen group in sensitive feature {name!r}: {unseen}; at fit there were {categories}.")
-        return codes

@@ -149,6 +149,9 @@ class SkorchNet(NeuralNet):
     def __repr__(self):
         return super(NeuralNet, self).__repr__()
 
+    def __sklearn_is_fitted__(self):
+        return self.initialized_
+
     def get_metadata_routing(self):
         return super(NeuralNet, self).get_metadata_routing()
 

@@ -17,10 +17,11 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_consistent_length, check_is_fitted
 from torch import nn
 
-from skfair._checks import check_choice, check_common_parameters, check_number, check_X, sensitive_input
-from skfair._data import Batch, BatchLoader, Rows, SensitiveEncoder, make_rows, split_rows
+from skfair._checks import check_choice, check_common_parameters, check_number, check_watched, check_X, sensitive_input
+from skfair._data import Batch, BatchLoader, Rows, make_rows, split_rows
 from skfair._random import Streams, draw_seed
 from skfair._routing import SensitiveFeaturesConsumer
+from skfair._sensitive import SensitiveEncoder
 from skfair._skorch import SkorchNet, detach, evaluation_mode, evaluation_module
 from skfair.callbacks import default_callbacks
 from skfair.functional import weighted_mean
@@ -161,6 +162,8 @@ class BaseNet(SensitiveFeaturesConsumer, SkorchNet):
         """
         fresh = not (self.warm_start and self.initialized_)
         data = self._check_fit(X, y, sensitive_features, sample_weight, reset=fresh)
+        if self.early_stopping:
+            check_watched(self)
         held_out = self._hold_out(data) if self.early_stopping else (data, None)
         return self._train(*held_out, fresh=fresh, epochs=self.max_epochs)
 
@@ -215,7 +218,8 @@ class BaseNet(SensitiveFeaturesConsumer, SkorchNet):
             self.classes_ = unique_labels(y if classes is None else classes)
         unseen = np.setdiff1d(y, self.classes_)
         if len(unseen):
-            raise ValueError(f"y has the labels {list(unseen)}, which are not among the classes {list(self.classes_)}.")
+            unseen, known = unseen.tolist(), self.classes_.tolist()
+            raise ValueError(f"y has the labels {unseen}, which are not among the classes {known}.")
         return np.searchsorted(self.classes_, y)
 
     def decode(self, codes):
@@ -256,9 +260,10 @@ class BaseNet(SensitiveFeaturesConsumer, SkorchNet):
     def _train(self, train, valid, *, fresh, epochs):
         with self.streams_("network"):
             if fresh:
+                state = _State(self.make_state(train.y))  # first: it may raise
                 self.initialize()
                 with self._current_init_context("criterion"):
-                    self.state_ = _State(self.make_state(train.y)).to(self.device_)
+                    self.state_ = state.to(self.device_)
             self.run_loop(train, valid, epochs)
         self._set_training(False)
         return self
@@ -383,9 +388,9 @@ class BaseClassifier(ClassifierMixin, BaseNet):
         codes = super()._encode_labels(y, reset=reset, classes=classes)
         self.n_classes_ = len(self.classes_)
         if self.n_classes_ < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs at least two classes, but y holds one class only: {self.classes_[0]!r}."
-            )
+            only = self.classes_.tolist()[0]
+            raise ValueError(f"{type(self).__name__} needs at least two classes, but y holds one class only: {only!r}.")
+        self.positive_code(getattr(self, "pos_label", None))  # raises before anything is trained
         return codes
 
     @property
@@ -397,7 +402,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):
         if pos_label is None:
             return self.n_classes_ - 1
         if pos_label not in self.classes_:
-            raise ValueError(f"pos_label={pos_label!r} is not among the classes {list(self.classes_)}.")
+            raise ValueError(f"pos_label={pos_label!r} is not among the classes {self.classes_.tolist()}.")
         return int(np.flatnonzero(self.classes_ == pos_label)[0])
 
     def predict_proba(self, X):
@@ -448,6 +453,11 @@ class BaseTwoPlayerNet(BaseNet):
         self.adversary_optimizer = adversary_optimizer
         self.adversary_lr = adversary_lr
         self.adversary_steps = adversary_steps
+
+    def _check_fit(self, *args, **kwargs):
+        check_number("adversary_lr", self.adversary_lr, low=0, closed=False)
+        check_number("adversary_steps", self.adversary_steps, low=1, integer=True)
+        return super()._check_fit(*args, **kwargs)
 
     def make_adversary(self):
         """The adversary, a torch module; ``self.module_`` is built already."""

@@ -72,8 +72,8 @@ def _hsic_numpy(x, s):
     d = ((x[:, None] - x[None]) ** 2).sum(-1)
     n = len(x)
     lower_median = np.sort(d.ravel())[(n * n - 1) // 2]
-    k, l, h = np.exp(-d / (2 * lower_median)), (s[:, None] == s[None]).astype(float), np.eye(n) - 1 / n
-    return np.trace(k @ h @ l @ h) / n**2
+    k, same, h = np.exp(-d / (2 * lower_median)), (s[:, None] == s[None]).astype(float), np.eye(n) - 1 / n
+    return np.trace(k @ h @ same @ h) / n**2
 
 
 def test_hsic_against_the_trace():

@@ -4,9 +4,9 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-__all__ = ["MISSING", "as_scores", "as_weight", "encode_groups", "encode_labels"]
+from skfair._sensitive import encode_column, read_columns
 
-MISSING = "missing"
+__all__ = ["as_scores", "as_weight", "encode_groups", "encode_labels"]
 
 
 def as_column(values, name):
@@ -92,54 +92,6 @@ def as_weight(sample_weight, n_rows):
     return weight
 
 
-def _columns(features):
-    """Return (list of 1-d arrays, list of names or None for each) of the sensitive features."""
-    if isinstance(features, dict):
-        features = pd.DataFrame(features)
-    native = nw.from_native(features, allow_series=True, pass_through=True)
-    if isinstance(native, nw.Series):
-        return [_values(native)], [None if native.name == "" else native.name]
-    if isinstance(native, nw.DataFrame):
-        return [_values(native[:, j]) for j in range(native.shape[1])], list(native.columns)
-    is_list = isinstance(features, list | tuple)
-    array = np.asarray(features, dtype=object) if is_list else np.asarray(features)
-    if array.ndim not in (1, 2):
-        raise ValueError(f"sensitive_features must have one or two dimensions, got shape {array.shape}.")
-    columns = [array] if array.ndim == 1 else list(array.T)
-    return columns, [None] * len(columns)
-
-
-def _values(series):
-    native = series.to_native()
-    return native.array if isinstance(native, pd.Series) else np.asarray(series.to_list(), dtype=object)
-
-
-def _plain(value):
-    """Numpy scalars print as np.str_('a'): labels are to be read."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _encode_column(column, name):
-    """Return (codes, labels) of one column, labels sorted, missing values last."""
-    try:
-        codes, uniques = pd.factorize(column, use_na_sentinel=True)
-    except TypeError as error:
-        raise ValueError(
-            f"sensitive_features {name or ''} must hold scalars (strings, numbers, booleans): {error}."
-        ) from error
-    labels = [_plain(value) for value in uniques]
-    try:
-        order = sorted(range(len(labels)), key=lambda i: labels[i])
-    except TypeError:
-        order = sorted(range(len(labels)), key=lambda i: (type(labels[i]).__name__, str(labels[i])))
-    rank = np.empty(len(labels) + 1, dtype=np.intp)
-    rank[order] = np.arange(len(labels))
-    rank[-1] = len(labels)  # factorize codes a missing value as -1
-    labels = [labels[i] for i in order]
-    missing = MISSING if MISSING not in labels else "<missing>"
-    return rank[codes], labels + [missing] * bool((codes == -1).any())
-
-
 def encode_groups(sensitive_features, n_rows):
     """Return (codes of shape (n_rows,), labels, column names) of the groups that occur.
 
@@ -147,13 +99,10 @@ def encode_groups(sensitive_features, n_rows):
     """
     if sensitive_features is None:
         raise ValueError("sensitive_features is needed, got None: pass the column or columns that name the groups.")
-    columns, names = _columns(sensitive_features)
-    if not columns:
-        raise ValueError("sensitive_features has no column: at least one is needed.")
+    columns, names = read_columns(sensitive_features)
     for column, name in zip(columns, names, strict=True):
-        _check_length(column, n_rows, "sensitive_features" if name is None else f"sensitive_features {name!r}")
-    names = [f"sensitive_feature_{j}" if name is None else name for j, name in enumerate(names)]
-    encoded = [_encode_column(column, name) for column, name in zip(columns, names, strict=True)]
+        _check_length(column, n_rows, f"sensitive_features {name!r}")
+    encoded = [encode_column(column, name) for column, name in zip(columns, names, strict=True)]
     codes, labels = encoded[0]
     if len(encoded) == 1:
         return codes, labels, names

@@ -5,10 +5,10 @@ import difflib
 import inspect
 from collections.abc import Callable
 
-import narwhals as nw
 import numpy as np
 
 from .._routing import ScoreConsumer, routing_enabled
+from .._sensitive import select_columns
 from . import _calibrated, _cells, _divergence, _odds, _opportunity, _parity, _privileged
 
 __all__ = ["FairnessScorer", "get_scorer", "get_scorer_names", "make_fairness_scorer"]
@@ -41,26 +41,6 @@ _NO_FEATURES = """{scorer} got no sensitive_features. Either switch metadata rou
     search.fit(X, y, sensitive_features=A)
 (the scorer then asks for them by itself), or name the columns of X that hold them:
     {call}"""
-
-
-def _select_columns(X, columns):
-    """Return the sensitive columns of X; ``columns`` is a name, an index, a list of either, or a callable on X."""
-    if callable(columns):
-        return columns(X)
-    frame = nw.from_native(X, pass_through=True, eager_only=True)
-    many = isinstance(columns, list | tuple)
-    wanted = list(columns) if many else [columns]
-    if not isinstance(frame, nw.DataFrame):
-        if any(isinstance(column, str) for column in wanted):
-            raise ValueError(f"sensitive_columns={columns!r} needs a DataFrame X with column names, got {type(X)}.")
-        selected = X[:, wanted]
-        return selected.toarray() if hasattr(selected, "toarray") else np.asarray(selected)
-    names = list(frame.columns)
-    absent = [column for column in wanted if isinstance(column, str) and column not in names]
-    if absent:
-        raise ValueError(f"sensitive_columns has {absent!r}, which X lacks; its columns are {names!r}.")
-    wanted = [column if column in names else names[column] for column in wanted]
-    return frame.select(wanted).to_native()
 
 
 def _positive_scores(estimator, X, method, pos_label):
@@ -113,7 +93,7 @@ class FairnessScorer(ScoreConsumer):
             call = f"get_scorer({self._score_func.__name__!r}, sensitive_columns=...)"
             hint = " Metadata routing is on: pass sensitive_features." if routing_enabled() else ""
             raise ValueError(_NO_FEATURES.format(scorer=self, call=call) + hint)
-        return _select_columns(X, self._sensitive_columns)
+        return select_columns(X, self._sensitive_columns)
 
     def _response(self, estimator, X):
         methods = self._response_method
