@@ -112,7 +112,7 @@ class GroupDROClassifier(BaseClassifier):
 
     @property
     def cells_(self):
-        return [(label, group) for label in self.classes_ for group in self.groups_]
+        return [(label, group) for label in self.classes_.tolist() for group in self.groups_]
 
     @property
     def cell_weights_(self):
