@@ -96,16 +96,7 @@ def make_colored_digits(
     >>> float((digits.sensitive_features["color"] == "green")[digits.target == 1].mean().round(1))
     0.9
     """
-    if n_classes not in (2, 10):
-        raise ValueError(f"n_classes must be 2 or 10, got {n_classes!r}")
-    if image_size < 8 or image_size % 8:
-        raise ValueError(f"image_size must be 8 or a multiple of 8, got {image_size!r}")
-    for name, value in (("correlation", correlation), ("label_noise", label_noise)):
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} must be a probability, between 0 and 1, got {value!r}")
-    if not 0 <= pixel_noise < np.inf:
-        raise ValueError(f"pixel_noise must be a finite number >= 0, got {pixel_noise!r}")
-
+    _check(correlation, n_classes, image_size, label_noise, pixel_noise)
     rng = check_random_state(random_state)
     gray, digit = _draw_digits(n_samples, image_size, rng)
     clean = digit if n_classes == 10 else (digit >= 5).astype(np.int64)
@@ -132,6 +123,18 @@ def make_colored_digits(
         ),
     )
     return (made.data, made.target) if return_X_y else made
+
+
+def _check(correlation, n_classes, image_size, label_noise, pixel_noise):
+    if n_classes not in (2, 10):
+        raise ValueError(f"n_classes must be 2 or 10, got {n_classes!r}")
+    if image_size < 8 or image_size % 8:
+        raise ValueError(f"image_size must be 8 or a multiple of 8, got {image_size!r}")
+    for name, value in (("correlation", correlation), ("label_noise", label_noise)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be a probability, between 0 and 1, got {value!r}")
+    if not 0 <= pixel_noise < np.inf:
+        raise ValueError(f"pixel_noise must be a finite number >= 0, got {pixel_noise!r}")
 
 
 def _draw_digits(n_samples, image_size, rng):

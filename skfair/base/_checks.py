@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from skfair._sensitive import select_columns, sensitive_frame
-from skfair._skorch import resolve_device
+from skfair.base._skorch import resolve_device
 
 __all__ = ["check_choice", "check_common_parameters", "check_number", "check_watched", "check_X", "sensitive_input"]
 

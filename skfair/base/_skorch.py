@@ -8,6 +8,7 @@ nothing; ``device="auto"``; a user's module instance is copied; an epoch costs l
 import contextlib
 import copy
 import inspect
+import math
 
 import torch
 from sklearn.base import BaseEstimator
@@ -254,6 +255,11 @@ class SkorchNet(NeuralNet):
             sizes = torch.tensor([size for _, size in losses], dtype=torch.float64)
             loss = float(torch.stack([loss for loss, _ in losses]).cpu().double() @ sizes / sizes.sum())
         self.history.record(prefix + "_loss", loss)
+        if training and not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the training loss of {type(self).__name__} became {loss} in epoch {len(self.history)}: lower lr (now "
+                f"{self.lr}), standardise X, or clip the gradients (callbacks=[skorch.callbacks.GradientNormClipping(1.0)])."
+            )
 
     def _overrides(self, method):
         """Whether any callback does something in this method of the callback protocol."""

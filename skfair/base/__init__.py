@@ -1,0 +1,19 @@
+"""The only place where scikit-learn meets skorch: four abstract classes, from which each method is one short, final class.
+
+=====================  ===================================================================================
+``BaseNet``            ``fit``, ``partial_fit``; the hooks ``objective``, ``prepare``, ``make_state``,
+                       ``sampling_weights``, ``infer``
+``BaseClassifier``     class labels, ``predict``, ``predict_proba``, ``decision_function``; ``losses``
+``BaseTransformer``    ``transform``
+``BaseTwoPlayerNet``   a second network, trained against the first: ``make_adversary``,
+                       ``adversary_objective``, ``backward``
+=====================  ===================================================================================
+"""
+
+from skfair.base._checks import check_choice, check_number
+from skfair.base._classifier import BaseClassifier
+from skfair.base._net import BaseNet
+from skfair.base._transformer import BaseTransformer
+from skfair.base._two_players import BaseTwoPlayerNet
+
+__all__ = ["BaseClassifier", "BaseNet", "BaseTransformer", "BaseTwoPlayerNet", "check_choice", "check_number"]

@@ -1,0 +1,251 @@
+"""The base of all estimators."""
+
+import numpy as np
+import torch
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import _check_sample_weight, _check_y, check_consistent_length
+from torch import nn
+
+from skfair._data import make_rows, split_rows
+from skfair._random import Streams, draw_seed
+from skfair._routing import SensitiveFeaturesConsumer
+from skfair._sensitive import SensitiveEncoder
+from skfair.base._checks import check_common_parameters, check_watched, check_X, sensitive_input
+from skfair.base._loop import LoopNet
+from skfair.modules import MLP
+
+__all__ = ["BaseNet"]
+
+# the parameters that an earlier stage of a method takes over
+SHARED = (
+    "module", "criterion", "optimizer", "lr", "weight_decay", "momentum", "max_epochs", "batch_size", "shuffle",
+    "missing_groups", "device", "sensitive_columns",
+)  # fmt: skip
+
+
+class BaseNet(SensitiveFeaturesConsumer, LoopNet):
+    """Base of all estimators: a network trained by skorch's loop on rows that carry labels, groups and weights.
+
+    A method is a subclass that writes ``objective`` and, where it needs them, the other hooks. See CONTRIBUTING.md for a
+    complete one in thirty lines.
+
+    Parameters
+    ----------
+    module : class, callable or torch.nn.Module, default=MLP
+        The network. A class or callable is given ``in_features`` and ``out_features`` if it takes them, and the
+        parameters ``module__*``; an instance is copied, never trained in place.
+    criterion : class, default=torch.nn.CrossEntropyLoss
+        The loss of a row; it is built with ``reduction="none"`` and the parameters ``criterion__*``.
+    optimizer : class, default=torch.optim.Adam
+        Further parameters of it are set as ``optimizer__*``.
+    lr : float, default=1e-3
+        Learning rate.
+    weight_decay : float, default=0.0
+        L2 penalty as the optimizer's own ``weight_decay``.
+    momentum : float, default=0.9
+        Used by optimizers that have a momentum (SGD), ignored by the others.
+    max_epochs : int, default=20
+        Passes over the rows.
+    batch_size : int, default=64
+        Rows per step; -1 for all rows at once.
+    shuffle : bool, default=True
+        Draw a new order of the rows in each epoch.
+    early_stopping : bool, str or callable, default=False
+        If not False, hold out ``validation_fraction`` of the rows (stratified by label and group), score them after each
+        epoch and keep the weights of the best epoch. True watches the loss; a string is a name of
+        ``skfair.metrics.get_scorer_names()`` or "accuracy"; a callable is
+        ``score(y_true, y_pred, *, sensitive_features, sample_weight)``, greater is better.
+    validation_fraction : float, default=0.1
+    patience : int or None, default=10
+        With early stopping, stop after so many epochs without a better score. None trains all epochs.
+    sensitive_columns : str, int, list of these, or callable, optional
+        Where in X the sensitive features stand, if they are not given to ``fit``. The columns stay in X as features.
+    missing_groups : {"group", "error"}, default="group"
+        Whether missing sensitive features make a group of their own or are refused.
+    callbacks : list of skorch callbacks, optional
+        Copied at fit.
+    warm_start : bool, default=False
+        Let ``fit`` go on from the present weights.
+    verbose : int, default=0
+        1 shows a progress bar, 2 also a line per epoch.
+    device : {"auto", "cpu", "cuda", ...}, default="auto"
+        "auto" takes a GPU if there is one.
+    random_state : int, numpy generator or None, default=None
+        Decides initialisation, dropout, the order of the rows and the held-out rows. The global generators of numpy and
+        torch are left as they are, also with None.
+    **kwargs
+        ``module__*``, ``criterion__*``, ``optimizer__*``, ``callbacks__*``, ``iterator_train`` and the like, as in skorch.
+    """
+
+    needs_sensitive = True  # raise at fit when there are no sensitive features
+    min_groups = 1  # raise at fit when there are fewer groups
+
+    def __init__(
+        self, *, module=MLP, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=1e-3, weight_decay=0.0,
+        momentum=0.9, max_epochs=20, batch_size=64, shuffle=True, early_stopping=False, validation_fraction=0.1,
+        patience=10, sensitive_columns=None, missing_groups="group", callbacks=None, warm_start=False, verbose=0,
+        device="auto", random_state=None, **kwargs,
+    ):  # fmt: skip
+        super().__init__(
+            module=module, criterion=criterion, optimizer=optimizer, lr=lr, weight_decay=weight_decay,
+            momentum=momentum, max_epochs=max_epochs, batch_size=batch_size, shuffle=shuffle,
+            early_stopping=early_stopping, validation_fraction=validation_fraction, patience=patience,
+            sensitive_columns=sensitive_columns, missing_groups=missing_groups, callbacks=callbacks,
+            warm_start=warm_start, verbose=verbose, device=device, random_state=random_state, **kwargs,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ hooks of a method
+    def objective(self, output, batch):
+        """The paper's loss of one minibatch, a tensor of shape ()."""
+        raise NotImplementedError(f"{type(self).__name__} defines no objective.")
+
+    def prepare(self, X, y, *, sensitive_features, sample_weight):
+        """Earlier stages, before the network is built; returns the weights to train with (None: all ones)."""
+        return sample_weight
+
+    def make_state(self, rows):
+        """The tensors that the objective carries from step to step, by name; they appear as ``self.state_.<name>``."""
+        return {}
+
+    def sampling_weights(self, rows):
+        """Draw the rows of an epoch with replacement and in proportion to these weights (None: each row once)."""
+        return None
+
+    def infer(self, x, **kwargs):
+        """The network's output for the inputs alone, as ``objective`` receives it."""
+        return self.module_(x)
+
+    def check_parameters(self):
+        """Raise a ValueError for a hyper-parameter that makes no sense, before anything is trained."""
+
+    # ------------------------------------------------------------------ fit
+    def fit(self, X, y=None, *, sensitive_features=None, sample_weight=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or sparse matrix of shape (n, ...)
+            Becomes float32; a sparse matrix is made dense batch by batch.
+        y : array-like of shape (n,)
+            Labels of any type.
+        sensitive_features : array-like, Series or DataFrame of shape (n,) or (n, k), optional
+            Values of any type; several columns make their intersections the groups.
+        sample_weight : array-like of shape (n,), optional
+            Not negative, not all zero.
+
+        Returns
+        -------
+        self
+        """
+        fresh = not (self.warm_start and self.initialized_)
+        data = self._check_fit(X, y, sensitive_features, sample_weight, reset=fresh)
+        if self.early_stopping:
+            check_watched(self)
+        held_out = self._hold_out(data) if self.early_stopping else (data, None)
+        return self._train(*held_out, fresh=fresh, epochs=self.max_epochs)
+
+    def partial_fit(self, X, y=None, classes=None, *, sensitive_features=None, sample_weight=None):
+        """Train for one pass over these rows, from the present weights and without held-out rows.
+
+        Parameters
+        ----------
+        X, y, sensitive_features, sample_weight
+            As in ``fit``. Later calls may hold only groups that the first call held.
+        classes : array-like, optional
+            All labels there will be. Needed in the first call if its rows do not hold all of them.
+
+        Returns
+        -------
+        self
+        """
+        fresh = not self.initialized_
+        data = self._check_fit(X, y, sensitive_features, sample_weight, reset=fresh, classes=classes)
+        return self._train(data, None, fresh=fresh, epochs=1)
+
+    def _check_fit(self, X, y, sensitive_features, sample_weight, *, reset, classes=None):
+        """Check all that is given, before any training, and return it as Rows."""
+        check_common_parameters(self)
+        self.check_parameters()
+        given, (X, y) = X, self._check_X_y(X, y, reset=reset, classes=classes)
+        frame = sensitive_input(self, given, sensitive_features, X.shape[0])
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=False
+            )
+        groups = self._encode_groups(frame, X.shape[0], reset=reset)
+        if reset:
+            self.streams_ = Streams(draw_seed(self.random_state), self.device_)
+        weight = self.prepare(X, self.decode(y), sensitive_features=frame, sample_weight=weight)
+        weight = np.ones(X.shape[0]) if weight is None else np.asarray(weight, dtype=np.float64)
+        rows = {**groups, "weight": weight / weight.mean(), "index": np.arange(X.shape[0])}
+        return make_rows(X, rows if y is None else {"y": y, **rows}, self.device_)
+
+    def _check_X_y(self, X, y, *, reset, classes=None):
+        X = check_X(self, X, reset=reset, y=y)
+        if y is not None:
+            y = _check_y(y, estimator=self)
+            check_consistent_length(X, y)
+            y = self._encode_labels(y, reset=reset, classes=classes)
+        return X, y
+
+    def _encode_labels(self, y, *, reset, classes=None):
+        check_classification_targets(y)
+        if reset:
+            self.classes_ = unique_labels(y if classes is None else classes)
+        unseen = np.setdiff1d(y, self.classes_)
+        if len(unseen):
+            unseen, known = unseen.tolist(), self.classes_.tolist()
+            raise ValueError(f"y has the labels {unseen}, which are not among the classes {known}.")
+        return np.searchsorted(self.classes_, y)
+
+    def decode(self, codes):
+        """The labels of class codes."""
+        return None if codes is None else self.classes_[codes]
+
+    def decode_groups(self, sensitive):
+        """The sensitive features of codes (n, k), as a DataFrame; None if fit was given none."""
+        return None if self.groups_ is None else self.sensitive_encoder_.inverse_transform(sensitive)
+
+    def _encode_groups(self, frame, n_rows, *, reset):
+        if frame is None:
+            if reset:
+                self.groups_, self.n_groups_ = None, 1
+            return {"sensitive": np.zeros((n_rows, 1), dtype=np.int64), "group": np.zeros(n_rows, dtype=np.int64)}
+        if reset:
+            self.sensitive_encoder_ = SensitiveEncoder(self.missing_groups).fit(frame)
+            self.groups_ = self.sensitive_encoder_.groups_
+            self.n_groups_ = len(self.groups_)
+            if self.n_groups_ < self.min_groups:
+                raise ValueError(
+                    f"{type(self).__name__} needs at least {self.min_groups} groups, but sensitive_features has only "
+                    f"one: {self.groups_[0]}."
+                )
+        sensitive, group = self.sensitive_encoder_.transform(frame)
+        return {"sensitive": sensitive, "group": group}
+
+    def _hold_out(self, data):
+        strata = data.y["group"] if "y" not in data.y else data.y["group"] + self.n_groups_ * data.y["y"]
+        parts = split_rows(strata.cpu().numpy(), self.validation_fraction, self.streams_.numpy("validation"))
+        if len(parts[1]) == 0:
+            raise ValueError(
+                f"early_stopping={self.early_stopping!r} holds out a part of each cell of label and group, but no cell "
+                f"of these {len(data)} rows has two rows; set early_stopping=False."
+            )
+        return [data.subset(torch.from_numpy(part).to(data.device)) for part in parts]
+
+    # ------------------------------------------------------------------ several stages
+    def stage(self, cls, **overrides):
+        """An unfitted ``cls`` with this net's training parameters, for an earlier stage of a method.
+
+        It gets a random stream of its own and none of this net's callbacks.
+        """
+        shared = {name: value for name, value in self.get_params(deep=False).items() if name in SHARED or "__" in name}
+        seed = self.streams_.seed_of(f"stage {cls.__name__}") % (2**31)
+        return cls(**{**shared, "random_state": seed, **overrides})
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = True
+        return tags

@@ -1,0 +1,17 @@
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from skfair.base._net import BaseNet
+
+__all__ = ["BaseTransformer"]
+
+
+class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet):
+    """Base of the transformers: ``transform`` returns the network's output as float64 of shape (n, D)."""
+
+    def transform(self, X):
+        """The codes of X, of shape (n, D)."""
+        return self.outputs(X).numpy()
+
+    @property
+    def _n_features_out(self):
+        return self.out_features_

@@ -1,0 +1,100 @@
+import torch
+
+from skfair.base._checks import check_number
+from skfair.base._net import BaseNet
+from skfair.base._skorch import detach, evaluation_mode
+
+__all__ = ["BaseTwoPlayerNet"]
+
+
+class BaseTwoPlayerNet(BaseNet):
+    """Base of methods with a second network, the adversary, that is trained against the first.
+
+    In each step the adversary takes ``adversary_steps`` steps on its own objective; the network then takes one on
+    ``objective``, in which the adversary is held fixed. The adversary draws from random streams of its own: with
+    strength 0 the network is trained exactly as without it.
+
+    Parameters
+    ----------
+    adversary_optimizer : class, default=torch.optim.Adam
+        Further parameters as ``adversary_optimizer__*``.
+    adversary_lr : float, default=1e-3
+    adversary_steps : int, default=1
+    """
+
+    _prefixes = (*BaseNet._prefixes, "adversary", "adversary_optimizer")
+
+    def __init__(self, *, adversary_optimizer=torch.optim.Adam, adversary_lr=1e-3, adversary_steps=1, **kwargs):
+        super().__init__(**kwargs)
+        self.adversary_optimizer = adversary_optimizer
+        self.adversary_lr = adversary_lr
+        self.adversary_steps = adversary_steps
+
+    def _check_fit(self, *args, **kwargs):
+        check_number("adversary_lr", self.adversary_lr, low=0, closed=False)
+        check_number("adversary_steps", self.adversary_steps, low=1, integer=True)
+        return super()._check_fit(*args, **kwargs)
+
+    def make_adversary(self):
+        """The adversary, a torch module; ``self.module_`` is built already."""
+        raise NotImplementedError(f"{type(self).__name__} defines no adversary.")
+
+    def adversary_objective(self, output, batch):
+        """The adversary's loss. ``output`` carries no gradient to the network."""
+        raise NotImplementedError(f"{type(self).__name__} defines no adversary_objective.")
+
+    def initialize_module(self):
+        super().initialize_module()
+        with self.streams_("adversary"):
+            self.adversary_ = self.make_adversary().to(self.device_)
+        return self
+
+    def initialize_optimizer(self, *args, **kwargs):
+        named = list(self.module_.named_parameters()) + list(self.criterion_.named_parameters())
+        args, kwargs = self.get_params_for_optimizer("optimizer", named)
+        self.optimizer_ = self.optimizer(*args, **kwargs)
+        args, kwargs = self.get_params_for_optimizer("adversary_optimizer", list(self.adversary_.named_parameters()))
+        self.adversary_optimizer_ = self.adversary_optimizer(*args, **kwargs)
+        return self
+
+    def backward(self, output, batch):
+        """Train the adversary on this batch; then put the network's gradients into its parameters."""
+        with self.streams_("adversary"):
+            for _ in range(self.adversary_steps):
+                self.adversary_optimizer_.zero_grad()
+                self.adversary_objective(detach(output), batch).backward()
+                self.adversary_optimizer_.step()
+        self.adversary_.requires_grad_(False)
+        try:
+            return self.network_backward(output, batch)
+        finally:
+            self.adversary_.requires_grad_(True)
+
+    def network_backward(self, output, batch):
+        """Put the gradients of ``objective`` into the network's parameters; return it."""
+        return super().backward(output, batch)
+
+    def joint_backward(self, output, batch):
+        """One step of both players on ``objective``, as gradient reversal takes it."""
+        self.adversary_optimizer_.zero_grad()
+        with self.streams_("adversary"):
+            loss = self.network_backward(output, batch)
+        self.adversary_optimizer_.step()
+        return loss
+
+    def encoder_width(self):
+        """Number of values of the module's representation of one row."""
+        device = self.device_
+        with torch.no_grad(), evaluation_mode(self.module_):
+            return self.module_.encoder(torch.zeros(1, *self.x_shape_, device=device)).flatten(1).shape[1]
+
+    def gradients(self, loss):
+        """Gradients of a loss with respect to all parameters of the network, as a list; zeros where it has none."""
+        parameters = list(self.module_.parameters())
+        found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found)]
+
+    def set_gradients(self, gradients):
+        """Put these gradients into the network's parameters."""
+        for parameter, gradient in zip(self.module_.parameters(), gradients):
+            parameter.grad = gradient

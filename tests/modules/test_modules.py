@@ -1,0 +1,80 @@
+import builtins
+
+import numpy as np
+import pytest
+import torch
+from common import toy
+
+from skfair.modules import MLP, TabularMLP
+from skfair.robust import ERMClassifier
+
+
+def test_default_is_the_network_of_the_rnf_paper():
+    """9,602 parameters at 138 inputs."""
+    net = MLP(138, 2)
+    assert sum(p.numel() for p in net.parameters()) == 9602
+    assert [type(m).__name__ for m in net.encoder] == ["Flatten", "Linear", "ReLU", "Dropout"]
+    assert [type(m).__name__ for m in net.head] == ["Linear", "ReLU", "Dropout", "Linear"]
+    assert net.head[2].p == 0.2
+
+
+@pytest.mark.parametrize("hidden", [(), (7,), (7, 8, 9)])
+@pytest.mark.parametrize("encoder_layers", [0, 1, 2])
+def test_forward_is_head_after_encoder(hidden, encoder_layers):
+    net = MLP(5, 3, hidden=hidden, encoder_layers=encoder_layers).eval()
+    x = torch.randn(4, 5)
+    z = net.encoder(x)
+    assert z.shape == (4, net.representation_features)
+    torch.testing.assert_close(net(x), net.head(z))
+    assert net(x).shape == (4, 3)
+
+
+def test_more_axes_are_flattened():
+    assert MLP(12, 2)(torch.zeros(3, 3, 2, 2)).shape == (3, 2)
+
+
+@pytest.mark.parametrize("numeric", [None, [0, 3], []])
+def test_tabular_mlp_embeds_the_numeric_columns_alone(numeric):
+    net = TabularMLP(5, 2, numeric=numeric, d_embedding=4).eval()
+    n_numeric = 5 if numeric is None else len(numeric)
+    assert net.encoder[1][1].in_features == 4 * n_numeric + (5 - n_numeric)
+    x = torch.randn(6, 5)
+    torch.testing.assert_close(net(x), net.head(net.encoder(x)))
+    if numeric == [0, 3]:
+        entered = net.encoder[0](x)
+        torch.testing.assert_close(entered[:, -3:], x[:, [1, 2, 4]])
+
+
+def test_tabular_mlp_names_a_column_that_is_not_there():
+    with pytest.raises(ValueError, match=r"columns \[7\], but X has the columns 0 to 4"):
+        TabularMLP(5, 2, numeric=[0, 7])
+
+
+def test_tabular_mlp_without_its_package(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name == "rtdl_num_embeddings":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"pip install 'skfair\[tabular\]'"):
+        TabularMLP(5, 2)
+
+
+def test_tabular_mlp_learns_what_a_linear_model_cannot():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-2, 2, size=(1500, 2)).astype(np.float32)
+    y = (np.sin(4 * X[:, 0]) > 0).astype(int)
+    net = ERMClassifier(module=TabularMLP, module__frequency_init_scale=0.5, max_epochs=30, lr=5e-3, random_state=0)
+    assert net.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.9
+
+
+def test_both_predict_in_double_precision():
+    X, y, _ = toy(100)
+    for module in (MLP, TabularMLP):
+        net = ERMClassifier(module=module, max_epochs=1, random_state=0).fit(X, y)
+        assert next(net.module_.parameters()).dtype == torch.float32
+        one_by_one = np.concatenate([net.predict_proba(row[None]) for row in X])
+        np.testing.assert_allclose(one_by_one, net.predict_proba(X), rtol=1e-12)
