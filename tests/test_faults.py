@@ -26,3 +26,9 @@ def test_an_interrupt_keeps_what_is_trained():
     net = ERMClassifier(max_epochs=50, random_state=0, callbacks=[Interrupt()]).fit(X, y)
     assert len(net.history) == 2
     assert np.isfinite(net.predict_proba(X)).all()
+
+
+def test_text_in_X_points_to_the_preprocessor():
+    with pytest.raises(ValueError, match="could not convert string") as caught:
+        ERMClassifier().fit(np.array([["a"], ["b"]]), [0, 1])
+    assert "make_tabular_preprocessor" in caught.value.__notes__[0]

@@ -31,7 +31,7 @@ class AdversarialClassifier(BaseTwoPlayerNet, BaseClassifier):
     ----------
     constraint : {"demographic_parity", "equal_opportunity", "equalized_odds"}, default="demographic_parity"
     strength : float, default=1.0
-        :math:`\beta \ge 0`. 0 is ERM, to the last bit.
+        :math:`\beta \ge 0`. 0 is ERM, to the last bit (with ``projection=True`` the projection remains).
     attack : {"encoder", "output"}, default="encoder"
         What the adversary reads. "encoder" needs a module with an ``encoder`` and a ``head``.
     projection : bool, default=False

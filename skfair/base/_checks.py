@@ -54,7 +54,12 @@ def check_common_parameters(net):
 def check_X(net, X, *, reset, y="no_validation"):
     """X as a float32 array with any number of axes, or a float32 CSR matrix. Sets or compares the feature names."""
     y = None if y is None else "no_validation"  # None: let scikit-learn say that y is required
-    X = validate_data(net, X, y, reset=reset, dtype=np.float32, accept_sparse="csr", allow_nd=True)
+    try:
+        X = validate_data(net, X, y, reset=reset, dtype=np.float32, accept_sparse="csr", allow_nd=True)
+    except ValueError as error:
+        if "could not convert string" in str(error):
+            error.add_note("X holds text: put skfair.preprocessing.make_tabular_preprocessor() before the net.")
+        raise
     if reset:
         net.x_shape_ = X.shape[1:]
     elif X.shape[1:] != net.x_shape_:
@@ -62,10 +67,11 @@ def check_X(net, X, *, reset, y="no_validation"):
     return X
 
 
-def check_watched(net):
-    """Raise a ValueError if ``early_stopping`` names a fairness metric and there are no groups."""
+def check_watched(net, group):
+    """Raise a ValueError if ``early_stopping`` names a fairness metric and the groups are not known."""
     named = isinstance(net.early_stopping, str) and net.early_stopping not in ("accuracy", "loss")
-    if net.groups_ is None and (named or hasattr(net.early_stopping, "score_predictions")):
+    unknown = net.groups_ is None or bool((group < 0).any())
+    if unknown and (named or hasattr(net.early_stopping, "score_predictions")):
         raise ValueError(
             f"early_stopping={net.early_stopping!r} needs sensitive_features at fit and got none. Pass fit(X, y, "
             "sensitive_features=...), or name columns of X in sensitive_columns=..., or watch 'accuracy' or 'loss'."

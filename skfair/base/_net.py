@@ -140,7 +140,7 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
         fresh = not (self.warm_start and self.initialized_)
         data = self._check_fit(X, y, sensitive_features, sample_weight, reset=fresh)
         if self.early_stopping:
-            check_watched(self)
+            check_watched(self, data.y["group"])
         held_out = self._hold_out(data) if self.early_stopping else (data, None)
         return self._train(*held_out, fresh=fresh, epochs=self.max_epochs)
 
@@ -208,10 +208,11 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
         return None if self.groups_ is None else self.sensitive_encoder_.inverse_transform(sensitive)
 
     def _encode_groups(self, frame, n_rows, *, reset):
-        if frame is None:
-            if reset:
-                self.groups_, self.n_groups_ = None, 1
-            return {"sensitive": np.zeros((n_rows, 1), dtype=np.int64), "group": np.zeros(n_rows, dtype=np.int64)}
+        if frame is None and reset:
+            self.groups_, self.n_groups_ = None, 1
+        if frame is None or (not reset and self.groups_ is None):  # -1: there are groups, but these rows' are unknown
+            code = 0 if self.groups_ is None else -1
+            return {"sensitive": np.full((n_rows, 1), code), "group": np.full(n_rows, code)}
         if reset:
             self.sensitive_encoder_ = SensitiveEncoder(self.missing_groups).fit(frame)
             self.groups_ = self.sensitive_encoder_.groups_

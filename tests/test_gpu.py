@@ -1,0 +1,48 @@
+"""On a CUDA device: the same numbers as on the CPU, and nothing of the user's left behind."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from common import toy
+
+from skfair.utils import all_estimators
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, torch sees none"),
+]
+every = pytest.mark.parametrize("cls", [cls for _, cls in all_estimators("classifier")])
+
+
+def net_of(cls, **parameters):
+    return cls(**{"module__dropout": 0.0, "max_epochs": 3, "random_state": 0, "early_stopping": False, **parameters})
+
+
+@every
+def test_gpu_equals_cpu(cls):
+    X, y, s = toy(500)
+    # the order of the rows comes from numpy, so it is the same; the initial weights are drawn on the CPU
+    on_gpu = net_of(cls, device="cuda").fit(X, y, sensitive_features=s)
+    on_cpu = net_of(cls, device="cpu").fit(X, y, sensitive_features=s)
+    assert next(on_gpu.module_.parameters()).is_cuda
+    np.testing.assert_allclose(on_gpu.predict_proba(X), on_cpu.predict_proba(X), atol=1e-4)
+
+
+@every
+def test_same_seed_same_predictions_with_dropout(cls):
+    X, y, s = toy(300)
+    state = torch.cuda.get_rng_state()
+    first, second = (net_of(cls, device="cuda", module__dropout=0.2).fit(X, y, sensitive_features=s) for _ in range(2))
+    np.testing.assert_allclose(first.predict_proba(X), second.predict_proba(X), atol=1e-6)
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+
+
+@every
+def test_sparse_early_stopping_and_pickle(cls):
+    X, y, s = toy(300)
+    net = net_of(cls, device="cuda", early_stopping="worst_group_accuracy").fit(sp.csr_array(X), y, sensitive_features=s)
+    again = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))
