@@ -135,8 +135,9 @@ def project_out(gradients, directions):
     [tensor([[1., 0.],
             [3., 4.]])]
     """
-    inner = sum((g * u).sum() for g, u in zip(gradients, directions, strict=True))
-    square = sum((u * u).sum() for u in directions)
+    long_g = torch.cat([g.reshape(-1) for g in gradients])
+    long_u = torch.cat([u.reshape(-1) for u in directions])
+    inner, square = long_g @ long_u, long_u @ long_u
     scale = torch.where(square > 0, inner / torch.where(square > 0, square, 1.0), 0.0)
     return [g - scale * u for g, u in zip(gradients, directions, strict=True)]
 

@@ -64,23 +64,25 @@ class BaseTwoPlayerNet(BaseNet):
                 self.adversary_optimizer_.zero_grad()
                 self.adversary_objective(detach(output), batch).backward()
                 self.adversary_optimizer_.step()
-        self.adversary_.requires_grad_(False)
-        try:
-            return self.network_backward(output, batch)
-        finally:
-            self.adversary_.requires_grad_(True)
+        return self.network_backward(output, batch)
 
     def network_backward(self, output, batch):
-        """Put the gradients of ``objective`` into the network's parameters; return it."""
-        return super().backward(output, batch)
+        """Put the gradients of ``objective`` into the network's parameters, and no others; return it."""
+        loss = self.objective(output, batch)
+        loss.backward(inputs=self.network_parameters())
+        return loss
 
     def joint_backward(self, output, batch):
         """One step of both players on ``objective``, as gradient reversal takes it."""
         self.adversary_optimizer_.zero_grad()
         with self.streams_("adversary"):
-            loss = self.network_backward(output, batch)
+            loss = super().backward(output, batch)
         self.adversary_optimizer_.step()
         return loss
+
+    def network_parameters(self):
+        """What the network's optimizer trains, in its order; quicker than a walk over the modules."""
+        return [p for group in self.optimizer_.param_groups for p in group["params"] if p.requires_grad]
 
     def encoder_width(self):
         """Number of values of the module's representation of one row."""
@@ -90,11 +92,11 @@ class BaseTwoPlayerNet(BaseNet):
 
     def gradients(self, loss):
         """Gradients of a loss with respect to all parameters of the network, as a list; zeros where it has none."""
-        parameters = list(self.module_.parameters())
+        parameters = self.network_parameters()
         found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
         return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found)]
 
     def set_gradients(self, gradients):
         """Put these gradients into the network's parameters."""
-        for parameter, gradient in zip(self.module_.parameters(), gradients):
+        for parameter, gradient in zip(self.network_parameters(), gradients, strict=True):
             parameter.grad = gradient
