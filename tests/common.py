@@ -51,3 +51,22 @@ def weights_of(net):
 
 def same_weights(a, b):
     return all(np.array_equal(x, y) for x, y in zip(weights_of(a), weights_of(b), strict=True))
+
+
+def small(cls, **parameters):
+    """Two epochs, and no sensitive columns of its own: as a user writes it who passes sensitive_features to fit."""
+    return quick(cls, **{"max_epochs": 2, "sensitive_columns": None, **parameters})
+
+
+def rows(n=120, seed=0):
+    """X (n, 4), labels that X decides but for noise, and groups "f" and "m" that the second column betrays."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4))
+    y = (X[:, 0] + 0.3 * rng.normal(size=n) > 0).astype(int)
+    s = np.where(X[:, 1] + 0.5 * rng.normal(size=n) > 0, "f", "m")
+    return X, y, s
+
+
+def output(net, X):
+    """What an estimator makes of X, as numbers."""
+    return net.predict_proba(X) if hasattr(net, "predict_proba") else net.transform(X)
