@@ -40,7 +40,12 @@ ROWS = {
 }
 OVERFIT = {"weight_decay": 1e-3, "max_epochs": 30}
 OVERFIT_ROWS = {
-    "ERM": (lambda s: ERMClassifier(optimizer=torch.optim.SGD, random_state=s, **{**NET, **OVERFIT}), False, None, 0.265),
+    "ERM": (
+        lambda s: ERMClassifier(optimizer=torch.optim.SGD, random_state=s, **{**NET, **OVERFIT}),
+        False,
+        None,
+        0.265,
+    ),
     "GroupDRO, L2 0.001": (dro(**OVERFIT), False, None, 0.534),
     "GroupDRO, strong L2 (0.1)": (dro(**{**OVERFIT, "weight_decay": 0.1}), False, None, None),
 }

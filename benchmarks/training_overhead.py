@@ -131,7 +131,8 @@ def main():
     for run, _ in RUNS.values():  # torch and the packages load the last of their parts in a first call
         run(*(part[:1000] for part in rows), 1)
     times = common.interleave(
-        {name: lambda run=run: seconds(run, rows, arguments.epochs) for name, (run, _) in RUNS.items()}, arguments.rounds
+        {name: lambda run=run: seconds(run, rows, arguments.epochs) for name, (run, _) in RUNS.items()},
+        arguments.rounds,
     )
     lines = ["| | s per epoch, median | min to max | ratio | to |", "|---|---|---|---|---|"]
     for name, (_, peer) in RUNS.items():

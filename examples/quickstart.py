@@ -32,7 +32,12 @@ def load():
         return data.data, data.target, data.sensitive_features[["sex"]], "the real Adult data, sensitive feature sex"
     except DatasetUnavailableError:
         data = make_biased_classification(10_000, random_state=0)
-        return data.data, data.target, data.sensitive_features, "synthetic data (Adult is not at hand and not reachable)"
+        return (
+            data.data,
+            data.target,
+            data.sensitive_features,
+            "synthetic data (Adult is not at hand and not reachable)",
+        )
 
 
 def main(folder):

@@ -78,7 +78,9 @@ class FairnessScoring(Callback):
     def initialize(self):
         if self.use not in ("valid", "train"):
             raise ValueError(f"use must be 'valid' or 'train', got {self.use!r}.")
-        label = self.score if isinstance(self.score, str) else getattr(self.score, "__name__", type(self.score).__name__)
+        label = (
+            self.score if isinstance(self.score, str) else getattr(self.score, "__name__", type(self.score).__name__)
+        )
         self.name_ = self.name or f"{self.use}_{label}"
         self.score_ = _resolve_score(self.score)
         return self
@@ -92,12 +94,16 @@ class FairnessScoring(Callback):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UndefinedGapWarning)  # the same cells are empty in each epoch
             value = self.score_(
-                net.decode(rows.y["y"].cpu().numpy()),
-                net.predict(rows),
+                *self._labels(net, rows),
                 sensitive_features=net.decode_groups(rows.y["sensitive"].cpu().numpy()),
                 sample_weight=rows.y["weight"].cpu().numpy(),
             )
         net.history.record(self.name_, float(value))
+
+    def _labels(self, net, rows):
+        """True and predicted labels. A metric by name gets codes: the positive class of two is then the last."""
+        true, predicted = rows.y["y"].cpu().numpy(), net.outputs(rows).argmax(1).numpy()
+        return (true, predicted) if isinstance(self.score, str) else (net.decode(true), net.decode(predicted))
 
 
 class BestEpoch(Callback):

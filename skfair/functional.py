@@ -183,10 +183,10 @@ def reverse_gradient(x, strength=1.0):
     return _ReverseGradient.apply(x, strength)
 
 
-def _rbf(x):
-    """Gaussian kernel matrix with the median heuristic, (n, n); the bandwidth carries no gradient."""
+def _rbf(x, w):
+    """Gaussian kernel matrix (n, n); the bandwidth, the mean squared distance under w, carries no gradient."""
     square = (x.unsqueeze(0) - x.unsqueeze(1)).square().sum(-1)
-    bandwidth = square.detach().flatten().median().clamp_min(1e-6)
+    bandwidth = (w @ square @ w).detach().clamp_min(1e-6)
     return torch.exp(-square / (2 * bandwidth))
 
 
@@ -195,7 +195,7 @@ def hsic(x, group, n_groups, weight=None):
 
     .. math:: \operatorname{tr}(K\, C_w\, L\, C_w^\top)
 
-    with a Gaussian kernel :math:`K` on ``x`` (bandwidth: the median squared distance in the batch), the kernel
+    with a Gaussian kernel :math:`K` on ``x`` (bandwidth: the weighted mean squared distance of two rows), the kernel
     :math:`L_{ij} = 1[g_i = g_j]` and the weighted centring :math:`C_w = \operatorname{diag}(w) - w w^\top`,
     :math:`\sum_i w_i = 1`. With equal weights this is :math:`\operatorname{tr}(KHLH)/n^2`. It is 0 if and only if the
     empirical distributions of ``x`` agree in all groups.
@@ -228,4 +228,4 @@ def hsic(x, group, n_groups, weight=None):
     w = member.sum(-1) if weight is None else member.sum(-1) * weight.to(x.dtype)
     w = w / w.sum().clamp_min(torch.finfo(x.dtype).tiny)
     centred = w.unsqueeze(-1) * (member - w @ member)  # C_w M, with L = M M^T
-    return ((_rbf(x) @ centred) * centred).sum()
+    return ((_rbf(x, w) @ centred) * centred).sum()

@@ -169,7 +169,9 @@ def test_missing_group_values(cls, missing):
     assert net.groups_ == [("f",), ("m",), ("missing",)]
     assert net.n_groups_ == 3
     net = small(cls, missing_groups="error")
-    refused(net, r"'sensitive_feature\w*' has 40 missing values.*missing_groups='error'.*fill them", sensitive_features=s)
+    refused(
+        net, r"'sensitive_feature\w*' has 40 missing values.*missing_groups='error'.*fill them", sensitive_features=s
+    )
 
 
 @every_estimator
@@ -400,7 +402,9 @@ def test_bad_parameters_of_the_parts(cls):
 @pytest.mark.parametrize("cls", [RegularizedClassifier, AdversarialClassifier])
 @pytest.mark.parametrize("constraint", ["demographic_parity", "equal_opportunity"])
 def test_pos_label_that_is_no_class(cls, constraint):
-    refused(small(cls, pos_label="yes", constraint=constraint), r"pos_label='yes' is not among the classes \[.*0.*1.*\]")
+    refused(
+        small(cls, pos_label="yes", constraint=constraint), r"pos_label='yes' is not among the classes \[.*0.*1.*\]"
+    )
 
 
 def test_a_module_without_encoder_cannot_be_attacked_there():

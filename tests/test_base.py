@@ -490,7 +490,9 @@ def test_all_that_training_changes_goes_back_to_the_best_epoch(cls):
         calls.clear()
         net = fitted(cls, early_stopping=second_is_best, patience=None, max_epochs=max_epochs)
         names = [name for name in ("module_", "adversary_", "criterion_", "state_") if hasattr(net, name)]
-        return {f"{name}.{key}": value.clone() for name in names for key, value in getattr(net, name).state_dict().items()}
+        return {
+            f"{name}.{key}": value.clone() for name in names for key, value in getattr(net, name).state_dict().items()
+        }
 
     stopped, kept, further = parts(2), parts(5), parts(1)
     same = {key: torch.equal(stopped[key].nan_to_num(7), kept[key].nan_to_num(7)) for key in stopped}

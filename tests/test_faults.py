@@ -9,7 +9,9 @@ from skfair.robust import ERMClassifier
 def test_a_loss_that_runs_away_is_named():
     X, y, _ = toy(100)
     net = ERMClassifier(optimizer=torch.optim.SGD, lr=1e30, random_state=0)
-    with pytest.raises(FloatingPointError, match=r"loss of ERMClassifier became (nan|inf) in epoch \d+: lower lr \(now 1e\+30\)"):
+    with pytest.raises(
+        FloatingPointError, match=r"loss of ERMClassifier became (nan|inf) in epoch \d+: lower lr \(now 1e\+30\)"
+    ):
         net.fit(X, y)
 
 

@@ -43,6 +43,8 @@ def test_same_seed_same_predictions_with_dropout(cls):
 @every
 def test_sparse_early_stopping_and_pickle(cls):
     X, y, s = toy(300)
-    net = net_of(cls, device="cuda", early_stopping="worst_group_accuracy").fit(sp.csr_array(X), y, sensitive_features=s)
+    net = net_of(cls, device="cuda", early_stopping="worst_group_accuracy").fit(
+        sp.csr_array(X), y, sensitive_features=s
+    )
     again = pickle.loads(pickle.dumps(net))
     np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))

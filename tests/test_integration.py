@@ -88,7 +88,9 @@ def test_the_search_of_the_readme(routing):
         {"groupdroclassifier__early_stopping": [gap]},
     ]
     scoring = {"accuracy": "accuracy", "gap": gap}
-    search = GridSearchCV(model, grid, cv=CV, n_jobs=2, scoring=scoring, refit=best_within(gap=1.0), error_score="raise")
+    search = GridSearchCV(
+        model, grid, cv=CV, n_jobs=2, scoring=scoring, refit=best_within(gap=1.0), error_score="raise"
+    )
     search.fit(X, y, sensitive_features=A)
     results = search.cv_results_
     assert len(results["params"]) == 6
@@ -207,7 +209,9 @@ def test_a_search_without_routing_says_what_to_do():
     X, y, s = rows()
     scorer = get_scorer("equalized_odds_difference")
     search = GridSearchCV(small(GroupDROClassifier), {"step_size": [0.1]}, cv=CV, scoring=scorer, error_score="raise")
-    with pytest.raises(ValueError, match=r"(?s)got no sensitive_features.*enable_metadata_routing=True.*sensitive_columns"):
+    with pytest.raises(
+        ValueError, match=r"(?s)got no sensitive_features.*enable_metadata_routing=True.*sensitive_columns"
+    ):
         search.fit(X, y, sensitive_features=s)
     with pytest.raises(ValueError, match=r"needs sensitive_features.*enable_metadata_routing=True.*sensitive_columns"):
         search.fit(X, y)
@@ -222,7 +226,9 @@ def test_without_error_score_the_reason_is_in_the_warning():
 
 
 @every_estimator
-@pytest.mark.parametrize("columns", ["sex", ["sex", "job"], 4, [4], sex_of], ids=str)
+@pytest.mark.parametrize(
+    "columns", ["sex", ["sex", "job"], 4, [4], sex_of], ids=["name", "names", "index", "indices", "callable"]
+)
 def test_sensitive_columns_by_name_index_and_callable(cls, columns):
     X, y, _ = table()
     X = X.assign(job=(X["job"] == "cook").astype(int), sex=(X["sex"] == "f").astype(int), years=X["years"].fillna(0))
@@ -243,7 +249,9 @@ def test_a_search_without_routing(columns):
     search.fit(X, y)
     assert seen_groups(search.best_estimator_) == [0, 1]
     train, test = next(CV.split(X, y))
-    by_hand = small(GroupDROClassifier, step_size=0.01).fit(X.iloc[train], y[train], sensitive_features=X["sex"].iloc[train])
+    by_hand = small(GroupDROClassifier, step_size=0.01).fit(
+        X.iloc[train], y[train], sensitive_features=X["sex"].iloc[train]
+    )
     predicted = by_hand.predict(X.iloc[test])
     gap = equalized_odds_difference(y[test], predicted, sensitive_features=A.iloc[test], pos_label="yes")
     assert search.cv_results_["split0_test_gap"][0] == pytest.approx(-gap)
@@ -280,7 +288,9 @@ def above_zero(X):
 def test_threshold_optimizer_on_a_fitted_net(cls):
     X, y, s = rows(300)
     net = small(cls, max_epochs=8).fit(X, y, sensitive_features=s)
-    model = ThresholdOptimizer(estimator=net, prefit=True, predict_method="predict_proba", constraints="demographic_parity")
+    model = ThresholdOptimizer(
+        estimator=net, prefit=True, predict_method="predict_proba", constraints="demographic_parity"
+    )
     model.fit(X, y, sensitive_features=s)
     assert model.estimator_ is net
     predicted = model.predict(X, sensitive_features=s, random_state=0)

@@ -214,9 +214,7 @@ def test_no_print_and_no_cuda_call(path):
 
 @every_file
 def test_no_seeding_and_no_configuration_of_others(path):
-    called = {
-        ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
-    }
+    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
     bad = {"np.random.seed", "torch.manual_seed", "random.seed", "set_config", "sklearn.set_config"}
     assert not called & bad
 

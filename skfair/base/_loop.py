@@ -61,7 +61,9 @@ class LoopNet(SkorchNet):
     def get_iterator(self, dataset, training=False):
         kind = "iterator_train" if training else "iterator_valid"
         given = self.get_params_for(kind)
-        size = given.pop("batch_size", self.batch_size if training or dataset.X.ndim > 2 else max(self.batch_size, 4096))
+        size = given.pop(
+            "batch_size", self.batch_size if training or dataset.X.ndim > 2 else max(self.batch_size, 4096)
+        )
         size = len(dataset) if size == -1 else size
         if getattr(self, kind) is not None:
             return getattr(self, kind)(dataset, batch_size=size, **given)

@@ -247,8 +247,11 @@ class SkorchNet(NeuralNet):
             return
         if self._overrides("on_batch_begin") or self._overrides("on_batch_end"):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-            total = [(row[prefix + "_loss"], row[prefix + "_batch_size"]) for row in self.history[-1]["batches"]
-                     if prefix + "_loss" in row]
+            total = [
+                (row[prefix + "_loss"], row[prefix + "_batch_size"])
+                for row in self.history[-1]["batches"]
+                if prefix + "_loss" in row
+            ]
             loss = sum(loss * size for loss, size in total) / sum(size for _, size in total)
         else:
             losses = [(step_fn(batch)["loss"].detach(), len(batch[0])) for batch in iterator]

@@ -96,9 +96,7 @@ def _periodic(n_columns, d_embedding, n_frequencies, scale):
     try:
         from rtdl_num_embeddings import PeriodicEmbeddings
     except ImportError as error:
-        raise ImportError(
-            "TabularMLP needs the package rtdl_num_embeddings: pip install 'skfair[tabular]'."
-        ) from error
+        raise ImportError("TabularMLP needs the package rtdl_num_embeddings: pip install 'skfair[tabular]'.") from error
     return PeriodicEmbeddings(
         n_columns, d_embedding, n_frequencies=n_frequencies, frequency_init_scale=scale, lite=False
     )

@@ -68,6 +68,8 @@ class GroupDROClassifier(BaseClassifier):
     NOTE[DIFF] The released code adds :math:`C/\sqrt{n_g}` in place, so that its reported loss contains it, and ignores the
     adjustment unless all :math:`C_g > 0`. Here it enters the update of q alone, always.
 
+    With sample weights :math:`n_g` is the cell's share of all weight, times the number of rows.
+
     NOTE[DIFF] The weights of the cells start equal over the cells that occur; a cell without rows has weight 0.
 
     References

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
-from skfair.inspection import GroupScoreDisplay  # noqa: E402
-from skfair.metrics import group_report  # noqa: E402
+from skfair.inspection import GroupScoreDisplay
+from skfair.metrics import group_report
 
 
 @pytest.fixture

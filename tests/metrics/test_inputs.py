@@ -127,7 +127,10 @@ def test_one_group_has_no_gap():
 
 BAD = {
     "length of y_pred": ({"y_pred": P[:-1]}, "y_pred has 239 rows, y_true has 240"),
-    "length of groups": ({"sensitive_features": SEX[:-1]}, "sensitive_features 'sensitive_feature_0' has 239 rows, y_true has 240"),
+    "length of groups": (
+        {"sensitive_features": SEX[:-1]},
+        "sensitive_features 'sensitive_feature_0' has 239 rows, y_true has 240",
+    ),
     "length of weights": ({"sample_weight": np.ones(3)}, "sample_weight has 3 rows"),
     "empty": ({"y_true": [], "y_pred": [], "sensitive_features": []}, "y_true is empty"),
     "NaN in y_pred": ({"y_pred": np.where(P, np.nan, 1.0)}, "y_pred has .* missing values"),

@@ -57,7 +57,9 @@ def test_conditions():
 def test_equalized_odds_by_hand():
     """EOR: |TPR gap| + |FPR gap| on soft rates."""
     X, y, s = toy(60, correlation=0.7)
-    net = RegularizedClassifier(constraint="equalized_odds", max_epochs=1, random_state=0).fit(X, y, sensitive_features=s)
+    net = RegularizedClassifier(constraint="equalized_odds", max_epochs=1, random_state=0).fit(
+        X, y, sensitive_features=s
+    )
     logits = torch.randn(60, 2)
     p = torch.softmax(logits, 1)[:, 1].numpy()
     expected = sum(abs(p[(y == c) & (s == 0)].mean() - p[(y == c) & (s == 1)].mean()) for c in (0, 1))
@@ -125,3 +127,16 @@ def test_pos_label_of_equal_opportunity():
     for pos_label, code in (("good", 1), ("bad", 0), (None, 1)):
         net = RegularizedClassifier(constraint="equal_opportunity", pos_label=pos_label, max_epochs=1, random_state=0)
         assert net.fit(X, labels, sensitive_features=s).positive_code(pos_label) == code
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("constraint", CONDITIONS)
+def test_weights_equal_repetition_for_every_penalty(constraint, penalty):
+    """On whole batches, zero weights included."""
+    X, y, s = toy(80, correlation=0.7)
+    times = np.random.default_rng(0).integers(0, 4, 80)
+    net = RegularizedClassifier(constraint=constraint, penalty=penalty, strength=2.0, batch_size=-1, shuffle=False,
+                                module__dropout=0.0, max_epochs=20, lr=0.01, random_state=0)  # fmt: skip
+    weighted = net.fit(X, y, sensitive_features=s, sample_weight=times).predict_proba(X)
+    repeated = net.fit(*(np.repeat(a, times, axis=0) for a in (X, y)), sensitive_features=np.repeat(s, times))
+    np.testing.assert_allclose(weighted, repeated.predict_proba(X), atol=1e-4)

@@ -28,7 +28,9 @@ def test_it_is_the_loop_one_would_write_by_hand():
 def test_sensitive_features_change_nothing():
     X, y, s = toy(200)
     plain = ERMClassifier(max_epochs=2, random_state=0).fit(X, y)
-    given = ERMClassifier(max_epochs=2, random_state=0).fit(X, y, sensitive_features=np.random.default_rng(0).permutation(s))
+    given = ERMClassifier(max_epochs=2, random_state=0).fit(
+        X, y, sensitive_features=np.random.default_rng(0).permutation(s)
+    )
     assert same_weights(plain, given)
 
 
@@ -37,3 +39,11 @@ def test_selection_by_a_fairness_metric_uses_them():
     net = ERMClassifier(max_epochs=4, early_stopping="equalized_odds_difference", patience=None, random_state=0)
     net.fit(X, y, sensitive_features=s)
     assert max(net.history[:, "valid_score"]) <= 0  # a gap, negated
+
+
+def test_a_metric_by_name_works_with_labels_of_any_kind():
+    X, y, s = toy(400)
+    parameters = dict(max_epochs=3, early_stopping="equal_opportunity_difference", patience=None, random_state=0)
+    numbers = ERMClassifier(**parameters).fit(X, y, sensitive_features=s)
+    words = ERMClassifier(**parameters).fit(X, np.array(["bad", "good"])[y], sensitive_features=s)
+    assert numbers.history[:, "valid_score"] == words.history[:, "valid_score"]
