@@ -241,7 +241,9 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
 
         It gets a random stream of its own and none of this net's callbacks.
         """
-        shared = {name: value for name, value in self.get_params(deep=False).items() if name in SHARED or "__" in name}
+        prefixes = set(cls._prefixes) - {"callbacks"}
+        given = self.get_params(deep=False).items()
+        shared = {name: value for name, value in given if name in SHARED or name.split("__")[0] in prefixes}
         seed = self.streams_.seed_of(f"stage {cls.__name__}") % (2**31)
         return cls(**{**shared, "random_state": seed, **overrides})
 

@@ -156,3 +156,10 @@ def test_projection_and_reversal_exclude_each_other():
     X, y, s = toy(100)
     with pytest.raises(ValueError, match="exclude each other"):
         net_of(projection=True, reversal=True).fit(X, y, sensitive_features=s)
+
+
+def test_a_stage_of_it_leaves_the_adversary_at_home():
+    X, y, s = toy(100)
+    net = net_of(adversary_optimizer__betas=(0.5, 0.9), module__hidden=(7,)).fit(X, y, sensitive_features=s)
+    first = net.stage(ERMClassifier, max_epochs=1).fit(X, y)
+    assert first.module_.head[-1].in_features == 7
