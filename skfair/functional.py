@@ -109,10 +109,10 @@ def hedge_update(log_q, losses, step_size):
     return torch.log_softmax(log_q + step_size * losses.detach(), dim=-1)
 
 
-def project_out(gradients, directions):
-    r"""Return the gradients without their component along the directions.
+def project_out(gradients, directions, strength=0.0):
+    r"""Return the gradients without their component along the directions, and less a multiple of these.
 
-    .. math:: g - \frac{\langle g, u\rangle}{\langle u, u\rangle}\, u
+    .. math:: g - \frac{\langle g, u\rangle}{\langle u, u\rangle}\, u - \beta u
 
     ``gradients`` and ``directions`` are lists of tensors, one per parameter, and are read as *one* long vector each:
     the inner product of two matrices is the sum of the products of their entries (Frobenius), and the sum runs over all
@@ -122,6 +122,8 @@ def project_out(gradients, directions):
     ----------
     gradients, directions : list of tensors
         Tensors of the same shapes, pairwise.
+    strength : float, default=0.0
+        :math:`\beta`. Zhang, Lemoine and Mitchell (AIES 2018) step against :math:`u` besides.
 
     Returns
     -------
@@ -139,7 +141,8 @@ def project_out(gradients, directions):
     long_u = torch.cat([u.reshape(-1) for u in directions])
     inner, square = long_g @ long_u, long_u @ long_u
     scale = torch.where(square > 0, inner / torch.where(square > 0, square, 1.0), 0.0)
-    return [g - scale * u for g, u in zip(gradients, directions, strict=True)]
+    parts = (long_g - (scale + strength) * long_u).split([g.numel() for g in gradients])
+    return [part.view_as(g) for part, g in zip(parts, gradients, strict=True)]
 
 
 class _ReverseGradient(torch.autograd.Function):

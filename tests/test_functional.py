@@ -48,6 +48,11 @@ def test_project_out_is_one_projection_over_all_matrices():
     assert abs(sum((a.numpy() * b).sum() for a, b in zip(found, u))) < 1e-12
 
 
+def test_project_out_less_a_multiple():
+    g, u = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[0.0, 2.0], [0.0, 0.0]])
+    assert F.project_out([g], [u], 0.5)[0].tolist() == [[1.0, -1.0], [3.0, 4.0]]
+
+
 def test_project_out_is_not_the_sum_of_inner():
     # a peer's code takes the sum of all entries of torch.inner(a, b), which is the product of all pairs of rows
     g, u = torch.eye(2), torch.tensor([[0.0, 1.0], [0.0, 0.0]])

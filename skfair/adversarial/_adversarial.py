@@ -159,5 +159,5 @@ class AdversarialClassifier(BaseTwoPlayerNet, BaseClassifier):
         loss = weighted_mean(self.losses(output[0], batch), batch.weight)
         attack = self.adversary_objective(output, batch)
         g, u = self.gradients(loss), self.gradients(attack)
-        self.set_gradients([a - self.strength * b for a, b in zip(project_out(g, u), u)])
+        self.set_gradients(project_out(g, u, self.strength))  # g - proj_u g - beta u
         return loss - self.strength * attack
