@@ -30,7 +30,8 @@ class RegularizedClassifier(BaseClassifier):
     penalty : {"gap", "absolute", "squared", "hsic"}, default="gap"
         "gap": the largest difference between two groups' mean predictions. "absolute", "squared": the sum over the
         groups of their distance to the mean of all. "hsic": the Hilbert-Schmidt independence criterion, which compares
-        whole distributions.
+        whole distributions. On Adult it is the better one for demographic parity (strength 20 to 40): the other three
+        equalise mean probabilities, and the gap of the decisions levels off. Too strong, it ends in a constant.
     pos_label : label, optional
         The positive class of "equal_opportunity"; by default the last of ``classes_``.
     batch_size : int, default=256
