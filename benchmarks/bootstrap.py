@@ -9,13 +9,12 @@ different ``n_boot``, so that its set-up does not count. Both are run in turn, i
 
 import argparse
 import os
-import platform
 import statistics
 import time
 import warnings
 from pathlib import Path
 
-import fairlearn
+import common
 import numpy as np
 import pandas as pd
 from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
@@ -26,7 +25,6 @@ from sklearn.preprocessing import StandardScaler
 
 from skfair.metrics import UndefinedGapWarning, group_report
 
-RESULT = Path(__file__).parent / "results" / "bootstrap.md"
 COLUMNS = "age job fnlwgt education education_num marital occupation relationship race sex gain loss hours country"
 RACES = {"White": 41762, "Black": 4685, "Asian-Pac-Islander": 1519, "Amer-Indian-Eskimo": 470, "Other": 406}
 METRICS = {
@@ -100,8 +98,7 @@ def main():
     lines = [
         f"# Bootstrap of all gaps: {len(data[0]):,} rows, {n_groups} groups of sex x race",
         "",
-        f"Data: {which}. Medians of {args.rounds} interleaved rounds, one process, {platform.machine()}, "
-        f"fairlearn {fairlearn.__version__}.",
+        f"Data: {which}. Medians of {args.rounds} interleaved rounds, one process. {common.machine()}",
         "",
         f"| | resamples run | ms per resample | seconds for {args.n_boot:,} |",
         "|---|---|---|---|",
@@ -112,9 +109,7 @@ def main():
         f"| ratio | | {theirs / ours:,.0f} | |",
         "",
     ]
-    print("\n".join(lines))
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text("\n".join(lines))
+    common.write("bootstrap", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -90,5 +90,5 @@ class Streams:
 
     def _set(self, state):
         torch.set_rng_state(state[0])
-        if state[1] is not None:
+        if state[1] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state[1], self.device)

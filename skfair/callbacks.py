@@ -15,7 +15,7 @@ def default_callbacks(net):
     callbacks = []
     if net.early_stopping:
         monitor, lower_is_better = "valid_loss", True
-        if net.early_stopping is not True and net.early_stopping != "loss":
+        if not isinstance(net.early_stopping, bool | np.bool_) and net.early_stopping != "loss":
             monitor, lower_is_better = "valid_score", False
             callbacks.append(("fairness_scoring", FairnessScoring(net.early_stopping, name=monitor)))
         callbacks.append(("best_epoch", BestEpoch(monitor, lower_is_better, net.patience)))

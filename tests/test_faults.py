@@ -34,3 +34,13 @@ def test_text_in_X_points_to_the_preprocessor():
     with pytest.raises(ValueError, match="could not convert string") as caught:
         ERMClassifier().fit(np.array([["a"], ["b"]]), [0, 1])
     assert "make_tabular_preprocessor" in caught.value.__notes__[0]
+
+
+def test_streams_of_a_gpu_go_on_without_one():
+    """A net that was trained on a GPU and loaded where there is none still has its streams."""
+    from skfair._random import Streams
+
+    streams = Streams(0)
+    streams._states["network"] = (torch.get_rng_state(), torch.zeros(16, dtype=torch.uint8))  # as kept on a GPU
+    with streams("network"):
+        torch.rand(1)

@@ -21,7 +21,7 @@ __all__ = ["SkorchNet", "detach", "evaluation_mode", "evaluation_module", "resol
 def resolve_device(device):
     """The torch device of "auto", "cpu", "cuda", "cuda:1" or a torch.device; ValueError if it is not there."""
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return _with_index(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         resolved = torch.device(device)
     except (RuntimeError, TypeError) as error:
@@ -29,7 +29,12 @@ def resolve_device(device):
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if resolved.type == "cuda" and (resolved.index or 0) >= count:
         raise ValueError(f"device={device!r} is not present: torch sees {count} CUDA devices. Use 'auto' or 'cpu'.")
-    return resolved
+    return _with_index(resolved)
+
+
+def _with_index(device):
+    """ "cuda" as "cuda:0": torch holds the two for different, and tensors always say the latter."""
+    return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
 
 
 def detach(output):
@@ -166,6 +171,8 @@ class SkorchNet(NeuralNet):
         device = state["device"]
         super().__setstate__({**state, "device": str(self._device_at_load(device))})
         self.device = device if device == "auto" else self.device
+        if self.initialized_:
+            self.streams_.device = self.device_  # trained on a GPU, loaded where there is none
 
     def _device_at_load(self, device):
         return resolve_device(device) if device == "auto" else device

@@ -47,3 +47,12 @@ def test_a_metric_by_name_works_with_labels_of_any_kind():
     numbers = ERMClassifier(**parameters).fit(X, y, sensitive_features=s)
     words = ERMClassifier(**parameters).fit(X, np.array(["bad", "good"])[y], sensitive_features=s)
     assert numbers.history[:, "valid_score"] == words.history[:, "valid_score"]
+
+
+def test_early_stopping_takes_numpy_booleans():
+    """A grid search over an array of booleans hands out np.True_ and np.False_."""
+    X, y, _ = toy(200)
+    parameters = dict(max_epochs=3, random_state=0)
+    for stop in (True, False):
+        plain = ERMClassifier(early_stopping=stop, **parameters).fit(X, y)
+        assert same_weights(plain, ERMClassifier(early_stopping=np.bool_(stop), **parameters).fit(X, y))
