@@ -82,10 +82,10 @@ class BatchLoader:
         self.generator = generator
 
     def __len__(self):
-        return len(self._bounds())
+        return len(self.bounds())
 
     def __iter__(self):
-        order, bounds = self._order(), self._bounds()
+        order, bounds = self.order(), self.bounds()
         per_block = max(1, BLOCK // (self.batch_size * max(1, int(np.prod(self.dataset.X.shape[1:])))))
         for first in range(0, len(bounds), per_block):  # one indexing operation for many batches, which are then views
             block = bounds[first : first + per_block]
@@ -94,7 +94,8 @@ class BatchLoader:
             for a, b in block:
                 yield rows.X[a - start : b - start], {name: v[a - start : b - start] for name, v in rows.y.items()}
 
-    def _bounds(self):
+    def bounds(self):
+        """First and last row of each minibatch, in the order of the epoch."""
         # a last batch of a single row would have no spread: it joins the one before
         n = len(self.dataset)
         starts = list(range(0, n, self.batch_size))
@@ -102,7 +103,8 @@ class BatchLoader:
             starts.pop()
         return list(zip(starts, [*starts[1:], n]))
 
-    def _order(self):
+    def order(self):
+        """The rows of the next epoch, in their order; None if each comes once and as it stands."""
         n = len(self.dataset)
         if self.sampling_weights is not None:
             order = _draw(self.sampling_weights, n, self.generator)
@@ -128,7 +130,8 @@ def _draw(weights, n, generator):
 def make_rows(X, rows, device):
     """Rows on the device: X as float32 (a sparse one as it is), codes as int64, weights as float32."""
     if not sp.issparse(X):
-        X = torch.from_numpy(X if X.flags.writeable else X.copy()).to(device)
+        # by rows: to gather the rows of a matrix that lies in columns takes fifty times as long
+        X = torch.from_numpy(np.require(X, requirements=["C", "W"])).to(device)
     kinds = {name: np.float32 if value.dtype.kind == "f" else np.int64 for name, value in rows.items()}
     return Rows(X, {name: torch.from_numpy(value.astype(kinds[name])).to(device) for name, value in rows.items()})
 

@@ -154,11 +154,11 @@ class _ReverseGradient(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        ctx.strength = inputs[1]
+        ctx.save_for_backward(inputs[1])
 
     @staticmethod
     def backward(ctx, gradient):
-        return -ctx.strength * gradient, None
+        return -ctx.saved_tensors[0] * gradient, None
 
 
 def reverse_gradient(x, strength=1.0):
@@ -167,7 +167,7 @@ def reverse_gradient(x, strength=1.0):
     Parameters
     ----------
     x : tensor
-    strength : float
+    strength : float or tensor of shape ()
         :math:`\lambda`.
 
     Returns
@@ -183,7 +183,7 @@ def reverse_gradient(x, strength=1.0):
     >>> x.grad
     tensor([-0.5000, -0.5000])
     """
-    return _ReverseGradient.apply(x, strength)
+    return _ReverseGradient.apply(x, torch.as_tensor(strength, dtype=x.dtype, device=x.device))
 
 
 def _rbf(x, w):

@@ -90,6 +90,7 @@ class AdversarialClassifier(BaseTwoPlayerNet, BaseClassifier):
     """
 
     min_groups = 2
+    stacks_over = ("strength",)
 
     def __init__(
         self, *, constraint="demographic_parity", strength=1.0, attack="encoder", projection=False, reversal=False,
@@ -133,11 +134,19 @@ class AdversarialClassifier(BaseTwoPlayerNet, BaseClassifier):
         return MLP(width + sees_label, self.n_groups_, hidden=self.adversary_hidden, dropout=0.0)
 
     def objective(self, output, batch):
-        logits, z = output
-        loss = weighted_mean(self.losses(logits, batch), batch.weight)
+        loss = self.classification_loss(output, batch)
         if self.reversal:
+            logits, z = output
             return loss + self.adversary_objective((logits, reverse_gradient(z, self.strength)), batch)
-        return loss - self.strength * self.adversary_objective(output, batch)
+        return self.combined(loss, self.adversary_objective(output, batch))
+
+    def classification_loss(self, output, batch):
+        """The weighted mean of the rows' losses."""
+        return weighted_mean(self.losses(output[0], batch), batch.weight)
+
+    def combined(self, loss, attack):
+        """loss - beta attack."""
+        return loss - self.strength * attack
 
     def adversary_objective(self, output, batch):
         """Cross-entropy of the adversary's guess of the group."""
@@ -157,8 +166,12 @@ class AdversarialClassifier(BaseTwoPlayerNet, BaseClassifier):
     def network_backward(self, output, batch):
         if not self.projection:
             return super().network_backward(output, batch)
-        loss = weighted_mean(self.losses(output[0], batch), batch.weight)
-        attack = self.adversary_objective(output, batch)
+        loss = self.each(self.classification_loss, output, batch)
+        attack = self.each(self.adversary_objective, output, batch)
         g, u = self.gradients(loss), self.gradients(attack)
-        self.set_gradients(project_out(g, u, self.strength))  # g - proj_u g - beta u
-        return loss - self.strength * attack
+        self.set_gradients(self.each(self.projected, g, u))
+        return self.each(self.combined, loss, attack)
+
+    def projected(self, g, u):
+        """g - proj_u g - beta u."""
+        return project_out(g, u, self.strength)

@@ -28,13 +28,17 @@ class LoopNet(SkorchNet):
     def _train(self, train, valid, *, fresh, epochs):
         with self.streams_("network"):
             if fresh:
-                state = _State(self.make_state(train.y))  # first: it may raise
-                self.initialize()
-                with self._current_init_context("criterion"):
-                    self.state_ = state.to(self.device_)
+                self._build(train)
             self.run_loop(train, valid, epochs)
         self._set_training(False)
         return self
+
+    def _build(self, train):
+        """Make the networks, the optimizers and the loss's state; within the stream "network"."""
+        state = _State(self.make_state(train.y))  # first: it may raise
+        self.initialize()
+        with self._current_init_context("criterion"):
+            self.state_ = state.to(self.device_)
 
     def initialize_module(self):
         self.module_ = self.build("module", self.module, in_features=self.in_features_, out_features=self.out_features_)
@@ -79,7 +83,7 @@ class LoopNet(SkorchNet):
         if not self.module_.training:
             self._set_training(True)
         batch = self._as_batch(batch)
-        output = self.infer(batch.x)
+        output = self.each(self.infer, batch.x)
         return {"loss": self.backward(output, batch), "y_pred": output}
 
     def validation_step(self, batch, **fit_params):
@@ -89,10 +93,17 @@ class LoopNet(SkorchNet):
             output = self.infer(batch.x)
             return {"loss": self.objective(output, batch), "y_pred": output}
 
+    def each(self, function, *args):
+        """``function(*args)``. In a stack of nets it is called for each of them, with its part of all tensors.
+
+        What a training step computes from the networks goes through here; nothing else has to know of stacks.
+        """
+        return function(*args)
+
     def backward(self, output, batch):
         """Put the gradients of the objective into the parameters; return the objective."""
-        loss = self.objective(output, batch)
-        loss.backward()
+        loss = self.each(self.objective, output, batch)
+        loss.backward(torch.ones_like(loss))
         return loss
 
     def _as_batch(self, batch):

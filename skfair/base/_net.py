@@ -1,5 +1,7 @@
 """The base of all estimators."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import torch
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
@@ -21,6 +23,16 @@ SHARED = (
     "module", "criterion", "optimizer", "lr", "weight_decay", "momentum", "max_epochs", "batch_size", "shuffle",
     "missing_groups", "device", "sensitive_columns",
 )  # fmt: skip
+
+
+class Encoded(NamedTuple):
+    """What was given to fit, checked and as codes."""
+
+    X: Any
+    y: np.ndarray | None
+    frame: Any  # the sensitive features
+    groups: dict
+    weight: np.ndarray | None
 
 
 class BaseNet(SensitiveFeaturesConsumer, LoopNet):
@@ -79,6 +91,8 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
 
     needs_sensitive = True  # raise at fit when there are no sensitive features
     min_groups = 1  # raise at fit when there are fewer groups
+    stacks_over = None  # parameters (numbers) in which the nets of one stack may differ; None: does not train in stacks
+    stage_parameters = ()  # those of them that ``prepare`` reads
 
     def __init__(
         self, *, module=MLP, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=1e-3, weight_decay=0.0,
@@ -164,8 +178,17 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
 
     def _check_fit(self, X, y, sensitive_features, sample_weight, *, reset, classes=None):
         """Check all that is given, before any training, and return it as Rows."""
+        self._check_parameters()
+        encoded = self._encode(X, y, sensitive_features, sample_weight, reset=reset, classes=classes)
+        if reset:
+            self.streams_ = Streams(draw_seed(self.random_state), self.device_)
+        return self._weighted_rows(encoded)
+
+    def _check_parameters(self):
         check_common_parameters(self)
         self.check_parameters()
+
+    def _encode(self, X, y, sensitive_features, sample_weight, *, reset, classes=None):
         given, (X, y) = X, self._check_X_y(X, y, reset=reset, classes=classes)
         frame = sensitive_input(self, given, sensitive_features, X.shape[0])
         weight = None
@@ -173,9 +196,10 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
             weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=False
             )
-        groups = self._encode_groups(frame, X.shape[0], reset=reset)
-        if reset:
-            self.streams_ = Streams(draw_seed(self.random_state), self.device_)
+        return Encoded(X, y, frame, self._encode_groups(frame, X.shape[0], reset=reset), weight)
+
+    def _weighted_rows(self, encoded):
+        X, y, frame, groups, weight = encoded
         weight = self.prepare(X, self.decode(y), sensitive_features=frame, sample_weight=weight)
         weight = np.ones(X.shape[0]) if weight is None else np.asarray(weight, dtype=np.float64)
         rows = {**groups, "weight": weight / weight.mean(), "index": np.arange(X.shape[0])}

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-__all__ = ["SkorchNet", "detach", "evaluation_mode", "evaluation_module", "resolve_device"]
+__all__ = ["SkorchNet", "detach", "evaluation_mode", "evaluation_module", "overrides", "resolve_device"]
 
 
 def resolve_device(device):
@@ -35,6 +35,11 @@ def resolve_device(device):
 def _with_index(device):
     """ "cuda" as "cuda:0": torch holds the two for different, and tensors always say the latter."""
     return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
+
+
+def overrides(kind, method):
+    """Whether a class of callbacks does something in this method of the callback protocol."""
+    return getattr(kind, method, None) is not getattr(Callback, method)
 
 
 def detach(output):
@@ -264,8 +269,11 @@ class SkorchNet(NeuralNet):
             losses = [(step_fn(batch)["loss"].detach(), len(batch[0])) for batch in iterator]
             sizes = torch.tensor([size for _, size in losses], dtype=torch.float64)
             loss = float(torch.stack([loss for loss, _ in losses]).cpu().double() @ sizes / sizes.sum())
+        self._record_loss(prefix, loss)
+
+    def _record_loss(self, prefix, loss):
         self.history.record(prefix + "_loss", loss)
-        if training and not math.isfinite(loss):
+        if prefix == "train" and not math.isfinite(loss):
             raise FloatingPointError(
                 f"the training loss of {type(self).__name__} became {loss} in epoch {len(self.history)}: lower lr (now "
                 f"{self.lr}), standardise X, or clip the gradients (callbacks=[skorch.callbacks.GradientNormClipping(1.0)])."
@@ -273,7 +281,7 @@ class SkorchNet(NeuralNet):
 
     def _overrides(self, method):
         """Whether any callback does something in this method of the callback protocol."""
-        return any(getattr(type(callback), method) is not getattr(Callback, method) for _, callback in self.callbacks_)
+        return any(overrides(type(callback), method) for _, callback in self.callbacks_)
 
     @property
     def _default_callbacks(self):

@@ -30,10 +30,10 @@ class BaseTwoPlayerNet(BaseNet):
         self.adversary_lr = adversary_lr
         self.adversary_steps = adversary_steps
 
-    def _check_fit(self, *args, **kwargs):
+    def _check_parameters(self):
         check_number("adversary_lr", self.adversary_lr, low=0, closed=False)
         check_number("adversary_steps", self.adversary_steps, low=1, integer=True)
-        return super()._check_fit(*args, **kwargs)
+        super()._check_parameters()
 
     def make_adversary(self):
         """The adversary, a torch module; ``self.module_`` is built already."""
@@ -62,14 +62,15 @@ class BaseTwoPlayerNet(BaseNet):
         with self.streams_("adversary"):
             for _ in range(self.adversary_steps):
                 self.adversary_optimizer_.zero_grad()
-                self.adversary_objective(detach(output), batch).backward()
+                loss = self.each(self.adversary_objective, detach(output), batch)
+                loss.backward(torch.ones_like(loss))
                 self.adversary_optimizer_.step()
         return self.network_backward(output, batch)
 
     def network_backward(self, output, batch):
         """Put the gradients of ``objective`` into the network's parameters, and no others; return it."""
-        loss = self.objective(output, batch)
-        loss.backward(inputs=self.network_parameters())
+        loss = self.each(self.objective, output, batch)
+        loss.backward(torch.ones_like(loss), inputs=self.network_parameters())
         return loss
 
     def joint_backward(self, output, batch):
@@ -93,10 +94,10 @@ class BaseTwoPlayerNet(BaseNet):
     def gradients(self, loss):
         """Gradients of a loss with respect to all parameters of the network, as a list; zeros where it has none."""
         parameters = self.network_parameters()
-        found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        found = torch.autograd.grad(loss, parameters, torch.ones_like(loss), retain_graph=True, allow_unused=True)
         return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found)]
 
     def set_gradients(self, gradients):
         """Put these gradients into the network's parameters."""
         for parameter, gradient in zip(self.network_parameters(), gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = gradient.contiguous()  # torch's fused optimizers read others wrongly, without a word

@@ -77,6 +77,7 @@ class RegularizedClassifier(BaseClassifier):
     """
 
     min_groups = 2
+    stacks_over = ("strength",)
 
     def __init__(
         self, *, constraint="demographic_parity", strength=1.0, penalty="gap", pos_label=None, batch_size=256, **kwargs

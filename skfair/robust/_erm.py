@@ -41,3 +41,4 @@ class ERMClassifier(BaseClassifier):
     """
 
     needs_sensitive = False
+    stacks_over = ()

@@ -87,6 +87,8 @@ class GroupDROClassifier(BaseClassifier):
     (4, 1.0)
     """
 
+    stacks_over = ("step_size", "adjustment")
+
     def __init__(
         self, *, step_size=0.01, adjustment=0.0, balanced=True, absent="zero", normalize_loss=False,
         early_stopping="worst_group_accuracy", patience=None, optimizer=torch.optim.SGD, lr=0.01, weight_decay=0.01,
