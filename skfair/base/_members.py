@@ -13,7 +13,7 @@ from skfair.base._checks import check_watched
 from skfair.base._net import BaseNet
 from skfair.base._skorch import overrides
 
-__all__ = ["Member", "make_members", "unstackable"]
+__all__ = ["Member", "Shared", "make_members", "unstackable"]
 
 # one step of these moves each number by its own gradient alone
 ELEMENTWISE = (
@@ -62,7 +62,7 @@ def unstackable(net):
 
 
 @dataclass
-class _Shared:
+class Shared:
     """What the nets of one set of rows have in common."""
 
     encoded: Any = None
@@ -70,7 +70,7 @@ class _Shared:
     prepared: dict = field(default_factory=dict)  # seed and stage parameters -> (attributes, rows)
 
 
-def make_members(nets, X, y=None, *, sensitive_features=None, sample_weight=None):
+def make_members(nets, X, y=None, *, sensitive_features=None, sample_weight=None, shared=None):
     """Make each net ready for training on these rows, as its ``fit`` would.
 
     X is checked and encoded once; ``prepare`` and the hold-out are run once per seed (and per value of the
@@ -82,12 +82,14 @@ def make_members(nets, X, y=None, *, sensitive_features=None, sample_weight=None
         Unfitted, of one class, alike in all parameters but ``stacks_over`` and ``random_state``.
     X, y, sensitive_features, sample_weight
         As in ``fit``.
+    shared : Shared, optional
+        That of an earlier call with the same rows, whose checks and stages are then not repeated.
 
     Returns
     -------
     list of Member
     """
-    shared, members = _Shared(), []
+    shared, members = Shared() if shared is None else shared, []
     for net in nets:
         member = Member(net)
         try:

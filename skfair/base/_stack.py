@@ -20,18 +20,13 @@ from skfair.base._stack_tensors import attach, copy_state, players_of, put_state
 __all__ = ["bytes_of", "stacks_of", "train_stack"]
 
 
-def stacks_of(members, limit):
-    """The members in lists of equal shapes, each of at most ``limit(member)`` members."""
+def stacks_of(members):
+    """The members in lists of equal shapes."""
     alike = {}
     for member in members:
         alike.setdefault(signature(member, tensors_of(member.net)), []).append(member)
-    stacks = []
-    for found in alike.values():
-        found.sort(key=lambda member: id(member.train))  # members of the same rows side by side
-        n_parts = -(-len(found) // max(1, limit(found[0])))
-        size = -(-len(found) // n_parts)
-        stacks += [found[start : start + size] for start in range(0, len(found), size)]
-    return stacks
+    # members of the same rows side by side
+    return [sorted(found, key=lambda member: id(member.train)) for found in alike.values()]
 
 
 def train_stack(members, on_epoch=None):

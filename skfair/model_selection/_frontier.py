@@ -286,7 +286,10 @@ class FrontierSearchCV(GridSearchCV):
                 self.feature_names_in_ = best.feature_names_in_
             rest = [index for index in wanted if index != self.best_index_]
         params = [self.cv_results_["params"][index] for index in rest]
-        for index, model in zip(rest, _jobs.train_on_all(self.estimator, params, data, self.stack_memory)):
-            if model is not None:
-                self.models_[index] = model
+        try:
+            models = _jobs.train_on_all(self.estimator, params, data, self.stack_memory)
+        except KeyboardInterrupt:
+            warnings.warn("interrupted: models_ holds the best candidate alone.", UserWarning, stacklevel=3)
+            models = []
+        self.models_.update({index: model for index, model in zip(rest, models) if model is not None})
         self.models_ = dict(sorted(self.models_.items()))

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skfair.base import BaseNet
-from skfair.base._members import make_members, unstackable
+from skfair.base._members import Shared, make_members, unstackable
 from skfair.base._search import num_samples, score_model
 from skfair.base._stack import bytes_of, stacks_of, train_stack
 from skfair.model_selection._folds import final_step, make_fold
@@ -104,23 +104,38 @@ class Trained(NamedTuple):
 
 def run_job(tasks, folds, settings, report=None):
     """Train and score the tasks, which are alike or only one; return what came out of each, in their order."""
-    trained = train(tasks, folds, settings.stack_memory, report)
-    return [score(task, folds[task.fold], one, settings) for task, one in zip(tasks, trained)]
+    out, shared = [], {key: Shared() for key in folds}
+    for part in _parts(tasks, folds, settings.stack_memory, shared):
+        trained = train(part, folds, shared, report)
+        out += [score(task, folds[task.fold], one, settings) for task, one in zip(part, trained)]
+    return out
 
 
-def train(tasks, folds, stack_memory, report=None):
+def _parts(tasks, folds, stack_memory, shared):
+    """The tasks, cut so that what is built at once stays within the memory that a stack may take."""
+    task = next((task for task in tasks if folds[task.fold].exception is None), None)
+    if task is None or task.stack is None:
+        return [tasks]
+    fold = folds[task.fold]
+    member = make_members([clone(task.final)], *fold.train, **fold.fit_params, shared=shared[task.fold])[0]
+    if member.exception is not None:  # it will come up again, in training
+        return [tasks]
+    limit = max(1, int(stack_memory // bytes_of(member)))
+    size = -(-len(tasks) // -(-len(tasks) // limit))
+    return [tasks[start : start + size] for start in range(0, len(tasks), size)]
+
+
+def train(tasks, folds, shared, report=None):
     """Train the tasks, which are alike or only one; a list of Trained, in their order."""
     good = [task for task in tasks if folds[task.fold].exception is None]
     done = {}
     if good and good[0].stack is not None:
         try:
-            done = train_together(good, folds, stack_memory, report)
+            done = _train_together(good, folds, shared, report)
         except Exception as error:
-            warnings.warn(
+            _warn(
                 f"{type(good[0].final).__name__} could not be trained in a stack, so its {len(good)} models are trained "
-                f"one by one: {type(error).__name__}: {error}",
-                UserWarning,
-                stacklevel=2,
+                f"one by one: {type(error).__name__}: {error}"
             )
             for task in good:
                 task.final = clone(task.final)
@@ -149,19 +164,20 @@ def _train_alone(task, fold, report):
     return Trained(task.final, None, None, time.time() - start)
 
 
-def train_together(tasks, folds, stack_memory, report=None):
-    """Train the nets of all tasks in as few stacks as shapes and memory allow; {id(task): Trained}."""
+def _train_together(tasks, folds, shared, report):
+    """Train the nets of all tasks in as few stacks as their shapes allow; {id(task): Trained}."""
     start, members, trained = time.time(), [], {}
     by_fold = {}
     for task in tasks:
         by_fold.setdefault(task.fold, []).append(task)
     for key, found in by_fold.items():
-        made = make_members([task.final for task in found], *folds[key].train, **folds[key].fit_params)
+        nets, fold = [task.final for task in found], folds[key]
+        made = make_members(nets, *fold.train, **fold.fit_params, shared=shared[key])
         members += list(zip(found, made))
     preparation = (time.time() - start) / len(tasks)
     tasks_of = {id(member): task for task, member in members}
     ready = [member for _, member in members if member.exception is None]
-    for stack in stacks_of(ready, lambda member: int(stack_memory // bytes_of(member))):
+    for stack in stacks_of(ready):
         own = [tasks_of[id(member)] for member in stack]
         if report is not None and report.interrupted:
             for member in stack:
@@ -243,12 +259,14 @@ def train_on_all(estimator, candidates, data, stack_memory):
     folds = {(prep, 0): make_fold(model, data, rows, None) for prep, model in models.items()}
     found = {}
     for job in split_jobs(tasks, 1):
-        for task, one in zip(job, train(job, folds, stack_memory)):
-            if one.exception is not None:
-                warnings.warn(
-                    f"candidate {candidates[task.candidate]} could not be fitted on all rows: {one.exception!r}",
-                    UserWarning,
-                    stacklevel=4,
-                )
-            found[task.candidate] = one.final and folds[task.fold].assemble(task.model, one.final)
+        shared = {key: Shared() for key in folds}
+        for part in _parts(job, folds, stack_memory, shared):
+            for task, one in zip(part, train(part, folds, shared)):
+                found[task.candidate] = None if one.exception else folds[task.fold].assemble(task.model, one.final)
+                if one.exception is not None:
+                    _warn(f"candidate {candidates[task.candidate]} could not be fitted on all rows: {one.exception!r}")
     return [found[index] for index in range(len(candidates))]
+
+
+def _warn(text):
+    warnings.warn(text, UserWarning, stacklevel=2)

@@ -1,5 +1,6 @@
 """The bar over a search: how far it is, and the best point so far."""
 
+import contextlib
 import time
 import warnings
 
@@ -59,7 +60,8 @@ class Report:
             for k, (task, member) in enumerate(zip(tasks, stack.members_)):
                 if member.exception is None:
                     stack.hand_out(k)
-                    self.note(task, self.score(task, folds[task.fold], member.net))
+                    with contextlib.suppress(Exception):  # an error in scoring comes again as well
+                        self.note(task, self.score(task, folds[task.fold], member.net))
         self.show()
         self.spent += time.time() - start
 
