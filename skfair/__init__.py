@@ -10,7 +10,7 @@ Import what you need from:
 ``skfair.modules``                networks (MLP, TabularMLP), nothing about fairness in them
 ``skfair.preprocessing``          ``make_tabular_preprocessor``
 ``skfair.metrics``                group metrics, scorers, ``group_report``
-``skfair.model_selection``        ``best_within``, the refit rule for searches
+``skfair.model_selection``        ``FrontierSearchCV``, a whole frontier in one fit; fronts, controls
 ``skfair.inspection``             plots
 ``skfair.datasets``               loaders and generators
 ``skfair.callbacks``              ``FairnessScoring``, best epoch, progress

@@ -130,7 +130,7 @@ def _draw(weights, n, generator):
 def make_rows(X, rows, device):
     """Rows on the device: X as float32 (a sparse one as it is), codes as int64, weights as float32."""
     if not sp.issparse(X):
-        # by rows: to gather the rows of a matrix that lies in columns takes fifty times as long
+        # by rows: to gather the rows of a matrix that lies in columns, as pandas gives it, takes many times as long
         X = torch.from_numpy(np.require(X, requirements=["C", "W"])).to(device)
     kinds = {name: np.float32 if value.dtype.kind == "f" else np.int64 for name, value in rows.items()}
     return Rows(X, {name: torch.from_numpy(value.astype(kinds[name])).to(device) for name, value in rows.items()})

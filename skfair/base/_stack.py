@@ -22,11 +22,12 @@ __all__ = ["bytes_of", "stacks_of", "train_stack"]
 
 def stacks_of(members):
     """The members in lists of equal shapes."""
-    alike = {}
-    for member in members:
+    alike, first = {}, {}
+    for place, member in enumerate(members):
         alike.setdefault(signature(member, tensors_of(member.net)), []).append(member)
-    # members of the same rows side by side
-    return [sorted(found, key=lambda member: id(member.train)) for found in alike.values()]
+        first.setdefault(id(member.train), place)
+    # members of the same rows side by side, in an order that does not depend on addresses in memory
+    return [sorted(found, key=lambda member: first[id(member.train)]) for found in alike.values()]
 
 
 def train_stack(members, on_epoch=None):
