@@ -25,8 +25,9 @@ class FrontierSearchCV(GridSearchCV):
     """``GridSearchCV`` whose nets are trained side by side: a whole fairness-accuracy frontier in one fit.
 
     All candidates, splits and seeds whose nets have equal shapes are trained as one stacked network in one loop, each
-    with its own rows, weights and early stopping. What comes out is what ``GridSearchCV`` finds, up to rounding (and up to the draws of dropout,
-    which a stack makes for all its models at once), with the table of the frontier and its models besides.
+    with its own rows, weights and early stopping. What comes out is what ``GridSearchCV`` finds, up to rounding (and up
+    to the draws of dropout, which a stack makes for all its models at once), with the table of the frontier and its
+    models besides.
 
     What cannot be stacked is fitted one by one, with the same results: other estimators, nets whose class does not stack,
     callbacks that listen to each step, an optimizer that does not treat each number by itself. The steps of a
