@@ -118,9 +118,12 @@ def _parts(tasks, folds, stack_memory, shared):
         return [tasks]
     fold = folds[task.fold]
     member = make_members([clone(task.final)], *fold.train, **fold.fit_params, shared=shared[task.fold])[0]
-    if member.exception is not None:  # it will come up again, in training
+    try:
+        if member.exception is not None:
+            raise member.exception
+        limit = max(1, int(stack_memory // bytes_of(member)))
+    except Exception:  # it will come up again, in training
         return [tasks]
-    limit = max(1, int(stack_memory // bytes_of(member)))
     size = -(-len(tasks) // -(-len(tasks) // limit))
     return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
