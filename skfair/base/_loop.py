@@ -7,7 +7,8 @@ from torch import nn
 
 from skfair._data import Batch, BatchLoader, Rows, make_rows
 from skfair.base._checks import check_X
-from skfair.base._skorch import SkorchNet, evaluation_module
+from skfair.base._evaluation import evaluation_module
+from skfair.base._skorch import SkorchNet
 from skfair.callbacks import default_callbacks
 
 __all__ = ["LoopNet"]

@@ -19,6 +19,11 @@ __all__ = ["Member", "Shared", "make_members", "unstackable"]
 ELEMENTWISE = (
     "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD",
 )  # fmt: skip
+# callbacks that watch epochs and change nothing in the net
+WATCHING = {
+    ("skfair", "BestEpoch"), ("skfair", "FairnessScoring"), ("skfair", "Progress"), ("skorch", "EarlyStopping"),
+    ("skorch", "EpochScoring"), ("skorch", "EpochTimer"), ("skorch", "PassthroughScoring"), ("skorch", "PrintLog"),
+}  # fmt: skip
 
 
 @dataclass
@@ -29,6 +34,7 @@ class Member:
     train: Rows | None = None
     valid: Rows | None = None
     loader: BatchLoader | None = None
+    prepared: dict = field(default_factory=dict)  # what the earlier stages have set on the net
     exception: Exception | None = None
     trace: str | None = None
 
@@ -55,9 +61,10 @@ def unstackable(net):
     for item in net.callbacks or []:
         callback = item[1] if isinstance(item, tuple) else item
         kind = callback if isinstance(callback, type) else type(callback)
-        for hook in ("on_batch_begin", "on_batch_end", "on_grad_computed"):
-            if overrides(kind, hook):
-                return f"the callback {kind.__name__} listens to each step"
+        if any(overrides(kind, hook) for hook in ("on_batch_begin", "on_batch_end", "on_grad_computed")):
+            return f"the callback {kind.__name__} listens to each step"
+        if (kind.__module__.split(".")[0], kind.__name__) not in WATCHING:
+            return f"the callback {kind.__name__} may change the net"
     return None
 
 
@@ -114,6 +121,7 @@ def _make_ready(member, shared, data):
     if key not in shared.prepared:
         shared.prepared[key] = _prepare(net, seed, shared.encoded)
     attributes, (member.train, member.valid) = shared.prepared[key]
+    member.prepared = {name: value for name, value in attributes.items() if name != "streams_"}
     vars(net).update(attributes, streams_=copy.deepcopy(attributes["streams_"]))
     _build(member)
 

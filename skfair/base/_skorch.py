@@ -5,7 +5,6 @@ not from ``__dict__``; nothing but parameters is set in ``__init__``; ``set_para
 nothing; ``device="auto"``; a user's module instance is copied; an epoch costs little more than a hand-written loop.
 """
 
-import contextlib
 import copy
 import inspect
 import math
@@ -15,7 +14,7 @@ from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-__all__ = ["SkorchNet", "detach", "evaluation_mode", "evaluation_module", "overrides", "resolve_device"]
+__all__ = ["SkorchNet", "overrides", "resolve_device"]
 
 
 def resolve_device(device):
@@ -38,35 +37,8 @@ def _with_index(device):
 
 
 def overrides(kind, method):
-    """Whether a class of callbacks does something in this method of the callback protocol."""
+    """Whether a class of callbacks does something in this method."""
     return getattr(kind, method, None) is not getattr(Callback, method)
-
-
-def detach(output):
-    """The output, one tensor or a tuple of them, without its history of gradients."""
-    return tuple(map(detach, output)) if isinstance(output, tuple) else output.detach()
-
-
-@contextlib.contextmanager
-def evaluation_mode(module):
-    """Evaluation mode (no dropout) inside the block."""
-    training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(training)
-
-
-def evaluation_module(module):
-    """The module in evaluation mode and the dtype to feed it with.
-
-    A module that says ``runs_in_float64`` is copied and evaluated in double precision: in single precision the product
-    of a row and a matrix depends, in the last digits, on the rows beside it.
-    """
-    if getattr(module, "runs_in_float64", False):
-        return copy.deepcopy(module).double().eval(), torch.float64
-    return (module.eval() if module.training else module), torch.float32
 
 
 def _merged_signature(cls):
@@ -86,6 +58,7 @@ class SkorchNet(NeuralNet):
     # what skorch sets in __init__; here defaults of the class, so that an unfitted net holds its parameters alone
     history_ = None
     initialized_ = False
+    interrupted_ = False  # whether the user has stopped the training (a callback that stops it is none)
     virtual_params_ = {}
     _prefixes = ("module", "criterion", "optimizer", "iterator_train", "iterator_valid", "callbacks", "compile")
 
@@ -112,7 +85,7 @@ class SkorchNet(NeuralNet):
     # ------------------------------------------------------------------ parameters
     @property
     def _params_to_validate(self):
-        return {name for name in vars(self) if "__" in name and not name.startswith("_")}
+        return {name for name in vars(self) if "__" in name and name[0] != "_"}
 
     def _get_param_names(self):
         names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
@@ -237,6 +210,22 @@ class SkorchNet(NeuralNet):
     def run_loop(self, train, valid, epochs):
         """skorch's loop over these rows, callbacks included. An interrupt ends it and keeps what is trained."""
         NeuralNet.partial_fit(self, (train, valid), epochs=epochs)
+
+    def fit_loop(self, *args, **kwargs):
+        vars(self).pop("interrupted_", None)
+        try:
+            return super().fit_loop(*args, **kwargs)
+        except KeyboardInterrupt as stop:
+            if not hasattr(stop, "by_callback"):
+                vars(self)["interrupted_"] = True
+            raise
+
+    def notify(self, *args, **kwargs):
+        try:
+            super().notify(*args, **kwargs)
+        except KeyboardInterrupt as stop:
+            stop.by_callback = True  # how a callback stops its net
+            raise
 
     def get_split_datasets(self, X, y=None, **fit_params):
         return X

@@ -84,7 +84,6 @@ def _stacked(members):
     first = members[0].net
     stack = shallow(first, _stacked_class(type(first)))
     stack.members_, stack.history_, stack.callbacks_ = list(members), type(first.history_)(), []
-    stack.interrupted_ = stack.finished_ = False
     stack.streams_ = copy.deepcopy(first.streams_)
     stack.hyper_ = _hyper(members, stack.device_)
     every = [tensors_of(member.net) for member in members]
@@ -161,13 +160,6 @@ class _Stacked:
         loss = (torch.stack(losses).cpu().double() * sizes).sum(0) / sizes.sum(0)
         self.history.record(prefix + "_loss", loss.tolist())
 
-    def fit_loop(self, *args, **kwargs):
-        try:
-            return super().fit_loop(*args, **kwargs)
-        except KeyboardInterrupt:
-            self.interrupted_ = not self.finished_
-            raise
-
     def on_train_begin(self, net, **kwargs):
         for member in self.members_:
             member.net.notify("on_train_begin", X=(member.train, member.valid), y=None)
@@ -183,7 +175,6 @@ class _Stacked:
         if self.on_epoch_ is not None:
             self.on_epoch_(self)
         if not on:
-            self.finished_ = True
             raise KeyboardInterrupt  # skorch's way to end the loop
         if len(on) < len(losses):
             for k in set(range(len(losses))) - set(on):

@@ -1,9 +1,12 @@
 """The batches of a stack: for each model its own rows in its own order, gathered together."""
 
 import math
+from numbers import Real
 
 import scipy.sparse as sp
 import torch
+
+from skfair.base._net import BaseNet
 
 __all__ = ["StackLoader", "signature"]
 
@@ -17,7 +20,18 @@ def signature(member, tensors):
     steps = len(bounds) if len(bounds) > 8 else tuple(stop - start for start, stop in bounds)
     shapes = tuple((name, tuple(t.shape), t.dtype, t.requires_grad) for name, t in tensors.items())
     groups = None if net.groups_ is None else tuple(net.groups_)
-    return steps, shapes, tuple(net.x_shape_), groups, tuple(getattr(net, "classes_", ())), member.valid is None
+    classes, watched = tuple(getattr(net, "classes_", ())), member.valid is not None
+    return steps, shapes, tuple(net.x_shape_), groups, classes, watched, _shared_values(member)
+
+
+def _shared_values(member):
+    """What an objective may read and a stack cannot hold for each of its models: it has to be the same for all."""
+    net = member.net
+    given = {name: getattr(net, name) for name in net.stacks_over}
+    words = tuple(repr(value) for value in given.values() if isinstance(value, bool) or not isinstance(value, Real))
+    kept = {name: value for name, value in member.prepared.items() if not isinstance(value, BaseNet)}
+    plain = (str, int, float, bool, type(None))
+    return words, tuple((name, value if isinstance(value, plain) else id(value)) for name, value in kept.items())
 
 
 class StackLoader:

@@ -1,8 +1,8 @@
 import torch
 
 from skfair.base._checks import check_number
+from skfair.base._evaluation import detach, evaluation_mode
 from skfair.base._net import BaseNet
-from skfair.base._skorch import detach, evaluation_mode
 
 __all__ = ["BaseTwoPlayerNet"]
 
@@ -100,4 +100,5 @@ class BaseTwoPlayerNet(BaseNet):
     def set_gradients(self, gradients):
         """Put these gradients into the network's parameters."""
         for parameter, gradient in zip(self.network_parameters(), gradients, strict=True):
-            parameter.grad = gradient.contiguous()  # torch's fused optimizers read others wrongly, without a word
+            # laid out as the parameter is: torch's fused optimizers read any other layout wrongly, without a word
+            parameter.grad = torch.empty_like(parameter).copy_(gradient)

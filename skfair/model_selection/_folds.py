@@ -15,14 +15,19 @@ from sklearn.utils.metadata_routing import process_routing
 from skfair._routing import routing_enabled
 from skfair.base._search import check_method_params, safe_split
 
-__all__ = ["Fold", "final_step", "make_fold"]
+__all__ = ["Data", "Fold", "final_step", "is_chain", "make_fold"]
 
 RESPONSES = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform")
 
 
+def is_chain(model):
+    """Whether the model is a pipeline whose steps can be fitted one after the other."""
+    return type(model) is Pipeline and model.transform_input is None
+
+
 def final_step(model):
     """The estimator whose fit is the costly one: the last step of a pipeline, or the model itself."""
-    return model.steps[-1][1] if type(model) is Pipeline else model
+    return model.steps[-1][1] if is_chain(model) else model
 
 
 @dataclass
@@ -42,7 +47,7 @@ class Fold:
 
     def assemble(self, model, final):
         """A model like this one, of the fitted steps and this last one."""
-        if type(model) is not Pipeline:
+        if not is_chain(model):
             return final
         whole = copy.copy(model)
         whole.steps = [*self.steps, (model.steps[-1][0], final)]
@@ -105,7 +110,7 @@ def make_fold(model, data, train, test, keep_train=False):
             fold.raw["test"] = (X_test, y_test, score_params)
         fold.transformed = {name: part[0] for name, part in fold.raw.items()}
         params = _route(model, fit_params)
-        if type(model) is Pipeline:
+        if is_chain(model):
             X = _preprocess(fold, model, X, y, params)
             fold.fit_params = params[model.steps[-1][0]]["fit"]
         else:
@@ -134,7 +139,7 @@ def _preprocess(fold, model, X, y, params):
 
 def _route(model, fit_params):
     """Parameters of fit of each step, {name: {"fit": ..., "fit_transform": ...}}."""
-    if type(model) is not Pipeline:
+    if not is_chain(model):
         return {}
     if routing_enabled():
         return process_routing(model, "fit", **fit_params)

@@ -30,9 +30,9 @@ class FrontierSearchCV(GridSearchCV):
     models besides.
 
     What cannot be stacked is fitted one by one, with the same results: other estimators, nets whose class does not stack,
-    callbacks that listen to each step, an optimizer that does not treat each number by itself. The steps of a
-    :class:`sklearn.pipeline.Pipeline` before the net are fitted once per split and shared by all candidates that differ
-    in the net alone.
+    callbacks that may change the net or listen to each step, an optimizer that does not treat each number by itself. The
+    steps of a :class:`sklearn.pipeline.Pipeline` before the net are fitted once per split and shared by all candidates
+    that differ in the net alone.
 
     Parameters
     ----------
@@ -102,8 +102,6 @@ class FrontierSearchCV(GridSearchCV):
     An interrupt (Ctrl-C) ends the training, not the search: what is trained is scored, what is not has ``error_score``,
     and only the best candidate is fitted again.
 
-    Figures of what this saves are in ``docs/performance.md``.
-
     Examples
     --------
     >>> from sklearn import config_context
@@ -172,7 +170,7 @@ class FrontierSearchCV(GridSearchCV):
         candidates = list(ParameterGrid(self.param_grid))
         out, interrupted = self._evaluate(candidates, splits, seeds, data, settings)
         self._collect(candidates, out, scorer, refit_metric)
-        sizes = [len(test) / len(train_rows) for train_rows, test in splits]
+        sizes = [_count(test) / _count(rows) for rows, test in splits]
         self.frontier_ = frontier_frame(self.cv_results_, n_test_over_train=float(np.mean(sizes)))
         self._refit_models(data, [] if interrupted else self._wanted())
         return self
@@ -251,7 +249,7 @@ class FrontierSearchCV(GridSearchCV):
         """Set cv_results_ and the best candidate, as scikit-learn does."""
         report_failures(out, self.error_score)
         if callable(self.scoring):
-            insert_error_scores(out, self.error_score)
+            insert_error_scores(out, np.nan if self.error_score == "raise" else self.error_score)
         results = self._format_results(candidates, self.n_splits_, out)
         self.multimetric_ = isinstance(out[0]["test_scores"], dict)
         if callable(self.scoring) and self.multimetric_:
@@ -293,3 +291,9 @@ class FrontierSearchCV(GridSearchCV):
             models = []
         self.models_.update({index: model for index, model in zip(rest, models) if model is not None})
         self.models_ = dict(sorted(self.models_.items()))
+
+
+def _count(rows):
+    """Number of rows of a split, given as positions or as truth values."""
+    rows = np.asarray(rows)
+    return rows.sum() if rows.dtype == bool else len(rows)

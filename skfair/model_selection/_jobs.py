@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 import joblib
 import numpy as np
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 
 from skfair.base import BaseNet
 from skfair.base._members import Shared, make_members, unstackable
 from skfair.base._search import num_samples, score_model
 from skfair.base._stack import bytes_of, stacks_of, train_stack
-from skfair.model_selection._folds import final_step, make_fold
+from skfair.model_selection._folds import final_step, is_chain, make_fold
 
 __all__ = [
     "Settings",
@@ -71,7 +70,7 @@ def make_tasks(estimator, candidates, n_splits, seeds):
     tasks, models = [], {}
     for c, params in enumerate(candidates):
         model = clone(estimator).set_params(**clone(params, safe=False))
-        last = f"{model.steps[-1][0]}__" if type(model) is Pipeline else ""
+        last = f"{model.steps[-1][0]}__" if is_chain(model) else ""
         outer = {name: value for name, value in params.items() if last and not name.startswith(last)}
         prep = tuple(sorted((name, _key(value)) for name, value in outer.items() if f"{name}__" != last))
         models.setdefault(prep, model)
@@ -113,19 +112,26 @@ def run_job(tasks, folds, settings, report=None):
 
 def _parts(tasks, folds, stack_memory, shared):
     """The tasks, cut so that what is built at once stays within the memory that a stack may take."""
-    task = next((task for task in tasks if folds[task.fold].exception is None), None)
-    if task is None or task.stack is None:
+    if tasks[0].stack is None:
         return [tasks]
-    fold = folds[task.fold]
-    member = make_members([clone(task.final)], *fold.train, **fold.fit_params, shared=shared[task.fold])[0]
-    try:
-        if member.exception is not None:
-            raise member.exception
-        limit = max(1, int(stack_memory // bytes_of(member)))
-    except Exception:  # it will come up again, in training
+    sizes = (_bytes(task, folds[task.fold], shared[task.fold]) for task in tasks)
+    size = next((size for size in sizes if size is not None), None)  # one that fails will do so again, in training
+    if size is None:
         return [tasks]
+    limit = max(1, int(stack_memory // size))
     size = -(-len(tasks) // -(-len(tasks) // limit))
     return [tasks[start : start + size] for start in range(0, len(tasks), size)]
+
+
+def _bytes(task, fold, shared):
+    """Memory that the task's net takes in a stack; None if it cannot be built."""
+    if fold.exception is not None:
+        return None
+    member = make_members([clone(task.final)], *fold.train, **fold.fit_params, shared=shared)[0]
+    try:
+        return bytes_of(member) if member.exception is None else None
+    except Exception:
+        return None
 
 
 def train(tasks, folds, shared, report=None):
@@ -163,6 +169,7 @@ def _train_alone(task, fold, report):
     except Exception as error:
         return Trained(None, error, traceback.format_exc(), time.time() - start)
     if report is not None:
+        report.interrupted |= getattr(task.final, "interrupted_", False)  # skorch ends a training, and says nothing
         report.done([task])
     return Trained(task.final, None, None, time.time() - start)
 
@@ -211,6 +218,10 @@ def scores_of(task, fold, final, settings, parts=("test",)):
     return found
 
 
+def _score_names(settings):
+    return ("test_scores", "train_scores") if settings.return_train_score else ("test_scores",)
+
+
 def score(task, fold, trained, settings):
     """What scikit-learn's searches note of a fit."""
     out = {"fit_error": trained.trace, "fit_time": trained.seconds, "score_time": 0.0, "n_test_samples": 0}
@@ -219,11 +230,11 @@ def score(task, fold, trained, settings):
             raise trained.exception
         names = getattr(settings.scorer, "_scorers", None)
         value = float("nan") if settings.error_score == "raise" else settings.error_score
-        for part in ("test_scores", "train_scores"):
+        for part in _score_names(settings):
             out[part] = value if names is None else dict.fromkeys(names, value)
         return out
     start = time.time()
-    out |= scores_of(task, fold, trained.final, settings, ("test", "train")[: 1 + settings.return_train_score])
+    out |= scores_of(task, fold, trained.final, settings, [name[:-7] for name in _score_names(settings)])
     return {**out, "score_time": time.time() - start, "n_test_samples": num_samples(fold.raw["test"][0])}
 
 
