@@ -604,8 +604,9 @@ def test_a_data_loader_as_iterator(cls):
     small_batches = fitted(cls, **loader, iterator_train__shuffle=True, iterator_train__drop_last=True, batch_size=50,
                            callbacks=[("count", Counter())])  # fmt: skip
     assert dict(small_batches.callbacks_)["count"].batches_ == 2 * 2
-    valid = fitted(cls, iterator_valid=torch.utils.data.DataLoader)
-    assert np.allclose(output(valid, X), output(fitted(cls), X), atol=1e-12)
+    # torch's loader draws a seed for its workers, which moves the draws of dropout
+    valid = fitted(cls, iterator_valid=torch.utils.data.DataLoader, module__dropout=0.0)
+    assert np.allclose(output(valid, X), output(fitted(cls, module__dropout=0.0), X), atol=1e-12)
 
 
 @every_estimator
