@@ -143,11 +143,12 @@ class _Stacked:
         if len(parts) == 1:
             return super().train_step(parts[0][1:])
         subs = [(index, self.select(index)) for index, *_ in parts]
-        loss = torch.empty(len(self.members_), device=self.streams_.device)
+        losses = []
         for (index, sub), part in zip(subs, parts):
-            loss[index] = sub.train_step([part])["loss"].detach()
+            losses.append(sub.train_step([part])["loss"].detach())
             self.put(index, sub)
-        return {"loss": loss}
+        places = torch.tensor([k for index, _ in subs for k in index])
+        return {"loss": torch.cat(losses)[places.argsort().to(losses[0].device)]}
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         if iterator is None:

@@ -127,8 +127,8 @@ def _bytes(task, fold, shared):
     """Memory that the task's net takes in a stack; None if it cannot be built."""
     if fold.exception is not None:
         return None
-    member = make_members([clone(task.final)], *fold.train, **fold.fit_params, shared=shared)[0]
     try:
+        member = make_members([clone(task.final)], *fold.train, **fold.fit_params, shared=shared)[0]
         return bytes_of(member) if member.exception is None else None
     except Exception:
         return None
