@@ -7,7 +7,8 @@ Import what you need from:
 ``skfair.robust``                 whose loss counts: ERM, Group DRO
 ``skfair.regularization``         what is added to the loss: a penalty on a fairness statistic
 ``skfair.adversarial``            who must not be able to read the group
-``skfair.modules``                networks (MLP, TabularMLP), nothing about fairness in them
+``skfair.representation``         what the code holds: representation neutralisation, proxies for groups
+``skfair.modules``                networks (MLP, TabularMLP, ResNet18), nothing about fairness in them
 ``skfair.preprocessing``          ``make_tabular_preprocessor``
 ``skfair.metrics``                group metrics, scorers, ``group_report``
 ``skfair.model_selection``        ``FrontierSearchCV``, a whole frontier in one fit; fronts, controls

@@ -20,6 +20,7 @@ class Batch(NamedTuple):
     group: torch.Tensor  # (n,) int64, code of the combination of all columns; -1 where none is known
     weight: torch.Tensor  # (n,) float32, mean 1 over the training set
     index: torch.Tensor  # (n,) int64, row in the training set
+    draw: torch.Tensor = None  # (n, m) float32, uniform random numbers of this step, for methods that ask for some
 
 
 class Rows(torch.utils.data.Dataset):

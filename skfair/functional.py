@@ -11,9 +11,11 @@ import torch
 from torch.nn.functional import one_hot
 
 __all__ = [
+    "generalized_cross_entropy",
     "group_mean",
     "hedge_update",
     "hsic",
+    "pick",
     "project_out",
     "reverse_gradient",
     "weighted_mean",
@@ -232,3 +234,66 @@ def hsic(x, group, n_groups, weight=None):
     w = w / w.sum().clamp_min(torch.finfo(x.dtype).tiny)
     centred = w.unsqueeze(-1) * (member - w @ member)  # C_w M, with L = M M^T
     return ((_rbf(x, w) @ centred) * centred).sum()
+
+
+def generalized_cross_entropy(logits, y, q):
+    r"""Return the generalised cross entropy of each row.
+
+    .. math:: \mathrm{GCE}_i = \frac{1 - p_{i, y_i}^{\,q}}{q}
+
+    Its gradient is :math:`p_{i, y_i}^{\,q}` times that of the cross entropy: rows that fit already count more.
+
+    Parameters
+    ----------
+    logits : tensor of shape (n, K)
+    y : int64 tensor of shape (n,)
+    q : float
+        In (0, 1]. 1 is the probability of being wrong; towards 0 it is the cross entropy.
+
+    Returns
+    -------
+    tensor of shape (n,)
+
+    References
+    ----------
+    Zhang, Sabuncu, "Generalized cross entropy loss for training deep neural networks with noisy labels", NeurIPS 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generalized_cross_entropy(torch.zeros(1, 2), torch.tensor([0]), 1.0)
+    tensor([0.5000])
+    """
+    log_p = torch.log_softmax(logits, -1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
+    return -torch.expm1(q * log_p) / q
+
+
+def pick(weight, draw):
+    r"""Return for each row one column, drawn in proportion to the row's weights, and whether it has any weight.
+
+    The first column j with :math:`\sum_{k \le j} w_{ik} > u_i \sum_k w_{ik}`.
+
+    Parameters
+    ----------
+    weight : tensor of shape (n, m)
+        :math:`w_{ij} \ge 0`.
+    draw : tensor of shape (n,)
+        :math:`u_i`, in [0, 1).
+
+    Returns
+    -------
+    index : int64 tensor of shape (n,)
+        0 for a row without weights.
+    found : bool tensor of shape (n,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> weight = torch.tensor([[1., 0., 1.], [0., 0., 0.]])
+    >>> pick(weight, torch.tensor([0.7, 0.7]))
+    (tensor([2, 0]), tensor([ True, False]))
+    """
+    total = weight.cumsum(1)
+    last = total[:, -1:]
+    reached = total > draw.unsqueeze(1).clamp_max(1 - 1e-6) * last  # rounding must not lead too far
+    return reached.int().argmax(1), last.squeeze(1) > 0

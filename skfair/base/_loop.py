@@ -42,7 +42,8 @@ class LoopNet(SkorchNet):
             self.state_ = state.to(self.device_)
 
     def initialize_module(self):
-        self.module_ = self.build("module", self.module, in_features=self.in_features_, out_features=self.out_features_)
+        module = self.build("module", self.module, in_features=self.in_features_, out_features=self.out_features_)
+        self.module_ = self.adapt_module(module)
         return self
 
     def initialize_criterion(self):
@@ -83,9 +84,15 @@ class LoopNet(SkorchNet):
     def train_step_single(self, batch, **fit_params):
         if not self.module_.training:
             self._set_training(True)
-        batch = self._as_batch(batch)
+        batch = self._with_draws(self._as_batch(batch))
         output = self.each(self.infer, batch.x)
         return {"loss": self.backward(output, batch), "y_pred": output}
+
+    def _with_draws(self, batch):
+        if not self.n_draws or batch.draw is not None:
+            return batch
+        draw = self.streams_.numpy("draws").random((len(batch.x), self.n_draws), dtype=np.float32)
+        return batch._replace(draw=torch.from_numpy(draw).to(batch.x.device))
 
     def validation_step(self, batch, **fit_params):
         self._set_training(False)
@@ -112,7 +119,8 @@ class LoopNet(SkorchNet):
         device = self.streams_.device
         if rows["index"].device != device:  # a user's DataLoader
             rows = {name: value.to(device) for name, value in rows.items()}
-        return Batch(x.to(device), rows.get("y"), *[rows[name] for name in Batch._fields[2:]])
+        own = [rows[name] for name in ("sensitive", "group", "weight", "index")]
+        return Batch(x.to(device), rows.get("y"), *own, rows.get("draw"))
 
     def outputs(self, X):
         """The network's outputs for X (or Rows), in evaluation mode, as a float64 tensor on the CPU."""

@@ -21,7 +21,7 @@ __all__ = ["BaseNet"]
 # the parameters that an earlier stage of a method takes over
 SHARED = (
     "module", "criterion", "optimizer", "lr", "weight_decay", "momentum", "max_epochs", "batch_size", "shuffle",
-    "missing_groups", "device", "sensitive_columns",
+    "missing_groups", "device",
 )  # fmt: skip
 
 
@@ -93,6 +93,7 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
     min_groups = 1  # raise at fit when there are fewer groups
     stacks_over = None  # parameters (numbers) in which the nets of one stack may differ; None: does not train in stacks
     stage_parameters = ()  # those of them that ``prepare`` reads
+    n_draws = 0  # uniform random numbers that the objective needs for each row of a minibatch, as ``batch.draw``
 
     def __init__(
         self, *, module=MLP, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=1e-3, weight_decay=0.0,
@@ -114,8 +115,19 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
         raise NotImplementedError(f"{type(self).__name__} defines no objective.")
 
     def prepare(self, X, y, *, sensitive_features, sample_weight):
-        """Earlier stages, before the network is built; returns the weights to train with (None: all ones)."""
+        """Earlier stages, before the network is built; returns the weights to train with (None: all ones).
+
+        Later calls of ``partial_fit`` do not repeat it.
+        """
         return sample_weight
+
+    def training_groups(self, X, y, group):
+        """The groups that the objective sees, as codes (n,); ``group`` are those of the sensitive features."""
+        return group
+
+    def adapt_module(self, module):
+        """The network as it is trained; ``module`` is the one just made, with its initial weights."""
+        return module
 
     def make_state(self, rows):
         """The tensors that the objective carries from step to step, by name; they appear as ``self.state_.<name>``."""
@@ -182,7 +194,7 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
         encoded = self._encode(X, y, sensitive_features, sample_weight, reset=reset, classes=classes)
         if reset:
             self.streams_ = Streams(draw_seed(self.random_state), self.device_)
-        return self._weighted_rows(encoded)
+        return self._weighted_rows(encoded, reset=reset)
 
     def _check_parameters(self):
         check_common_parameters(self)
@@ -198,9 +210,11 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
             )
         return Encoded(X, y, frame, self._encode_groups(frame, X.shape[0], reset=reset), weight)
 
-    def _weighted_rows(self, encoded):
+    def _weighted_rows(self, encoded, *, reset=True):
         X, y, frame, groups, weight = encoded
-        weight = self.prepare(X, self.decode(y), sensitive_features=frame, sample_weight=weight)
+        if reset:
+            weight = self.prepare(X, self.decode(y), sensitive_features=frame, sample_weight=weight)
+        groups = {**groups, "group": self.training_groups(X, self.decode(y), groups["group"])}
         weight = np.ones(X.shape[0]) if weight is None else np.asarray(weight, dtype=np.float64)
         rows = {**groups, "weight": weight / weight.mean(), "index": np.arange(X.shape[0])}
         return make_rows(X, rows if y is None else {"y": y, **rows}, self.device_)

@@ -59,7 +59,8 @@ def bytes_of(member):
     attach(probe, copy.deepcopy(players_of(net)))
     probe.streams_ = copy.deepcopy(net.streams_)
     start, stop = member.loader.bounds()[0]
-    batch = probe._as_batch(member.train.take(torch.arange(start, stop, device=member.train.device)))
+    rows = member.train.take(torch.arange(start, stop, device=member.train.device))
+    batch = probe._with_draws(probe._as_batch(rows))
 
     def note(tensor):
         storage = tensor.untyped_storage()

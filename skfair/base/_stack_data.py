@@ -3,6 +3,7 @@
 import math
 from numbers import Real
 
+import numpy as np
 import scipy.sparse as sp
 import torch
 
@@ -47,6 +48,7 @@ class StackLoader:
     def __iter__(self):
         loaders = [member.loader for member in self.stack.members_]
         orders = [_positions(loader) for loader in loaders]
+        draws = [_draws(member.net, len(order)) for member, order in zip(self.stack.members_, orders)]
         bounds = [loader.bounds() for loader in loaders]
         sizes = torch.tensor([[stop - start for start, stop in own] for own in bounds]).T  # (steps, models)
         sets = [loader.dataset for loader in loaders]
@@ -54,11 +56,11 @@ class StackLoader:
         even = (sizes == sizes[0, 0]).all(1)
         while t < n_steps:
             if not even[t]:
-                yield _by_size(sets, orders, [own[t] for own in bounds]), sizes[t]
+                yield _by_size(sets, orders, draws, [own[t] for own in bounds]), sizes[t]
                 t += 1
                 continue
             n = self._block(sets[0].X, sizes[0], even, t)
-            yield from zip(_block_of(sets, orders, bounds[0][t][0], int(sizes[0, 0]), n), sizes[t : t + n])
+            yield from zip(_block_of(sets, orders, draws, bounds[0][t][0], int(sizes[0, 0]), n), sizes[t : t + n])
             t += n
 
     @staticmethod
@@ -75,23 +77,36 @@ def _positions(loader):
     return torch.arange(len(loader.dataset), device=loader.dataset.device) if order is None else order
 
 
-def _block_of(sets, orders, start, size, n_steps):
+def _draws(net, n):
+    """The random numbers of an epoch, a row for each in its order; the same as drawn step by step."""
+    if not net.n_draws:
+        return None
+    return torch.from_numpy(net.streams_.numpy("draws").random((n, net.n_draws), dtype=np.float32)).to(net.device_)
+
+
+def _with_draws(rows, draws, bounds):
+    return rows if draws[0] is None else {**rows, "draw": torch.stack([own[a:b] for own, (a, b) in zip(draws, bounds)])}
+
+
+def _block_of(sets, orders, draws, start, size, n_steps):
     """The parts of several steps of equal batches, as views of one block."""
-    x, rows = _gather(sets, [order[start : start + n_steps * size] for order in orders])
+    bounds = [(start, start + n_steps * size)] * len(orders)
+    x, rows = _gather(sets, [order[slice(*own)] for order, own in zip(orders, bounds)])
+    rows = _with_draws(rows, draws, bounds)
     for step in range(n_steps):
         here = slice(step * size, (step + 1) * size)
         yield [(None, x[:, here], {name: value[:, here] for name, value in rows.items()})]
 
 
-def _by_size(sets, orders, bounds):
+def _by_size(sets, orders, draws, bounds):
     """The parts of a step in which the models' batches differ in size."""
-    by_size = {}
+    by_size, parts = {}, []
     for k, (start, stop) in enumerate(bounds):
         by_size.setdefault(stop - start, []).append(k)
-    return [
-        (found, *_gather([sets[k] for k in found], [orders[k][slice(*bounds[k])] for k in found]))
-        for found in by_size.values()
-    ]
+    for found in by_size.values():
+        x, rows = _gather([sets[k] for k in found], [orders[k][slice(*bounds[k])] for k in found])
+        parts.append((found, x, _with_draws(rows, [draws[k] for k in found], [bounds[k] for k in found])))
+    return parts
 
 
 def _gather(sets, indexes):

@@ -5,6 +5,7 @@ the data. A module with an ``encoder`` and a ``head`` can be used by every metho
 """
 
 from skfair.modules._mlp import MLP
+from skfair.modules._resnet import ResNet18
 from skfair.modules._tabular_mlp import TabularMLP
 
-__all__ = ["MLP", "TabularMLP"]
+__all__ = ["MLP", "ResNet18", "TabularMLP"]
