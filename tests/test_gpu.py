@@ -8,6 +8,7 @@ import scipy.sparse as sp
 import torch
 from common import toy
 
+from skfair.model_selection import FrontierSearchCV
 from skfair.utils import all_estimators
 
 pytestmark = [
@@ -48,3 +49,14 @@ def test_sparse_early_stopping_and_pickle(cls):
     )
     again = pickle.loads(pickle.dumps(net))
     np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))
+
+
+@every
+def test_a_search_finds_the_same_on_both(cls):
+    X, y, s = toy(300)
+    losses = []
+    for device in ("cuda", "cpu"):
+        net = net_of(cls, device=device, sensitive_columns=lambda X: X[:, 1] > 0)
+        search = FrontierSearchCV(net, {"lr": [0.01, 0.02]}, cv=2, seeds=2, scoring="neg_log_loss", refit=False)
+        losses.append(search.fit(X, y).cv_results_["mean_test_score"])
+    np.testing.assert_allclose(*losses, atol=1e-4)

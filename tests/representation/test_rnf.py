@@ -260,3 +260,13 @@ def test_one_teacher_per_split_and_seed_in_a_search(monkeypatch):
     search.fit(X, y)
     assert len(calls) == 3 * 2
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_too_large_an_alpha_ends_in_a_constant():
+    """Its gaps are 0: only a look at the accuracy of each label tells."""
+    X, y, s = toy(600)
+    y = (y * (np.arange(600) % 3 > 0)).astype(int)  # a majority
+    net = quick(RNFClassifier, alpha=1e3, sensitive_columns=None, max_epochs=10).fit(X, y, sensitive_features=s)
+    assert (net.predict(X) == 0).all()
+    mild = quick(RNFClassifier, alpha=1e-3, sensitive_columns=None, max_epochs=10).fit(X, y, sensitive_features=s)
+    assert min((mild.predict(X) == y)[y == label].mean() for label in (0, 1)) > 0.3
