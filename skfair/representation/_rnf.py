@@ -151,6 +151,8 @@ class RNFClassifier(BaseClassifier):
         if isinstance(annotator, str) and annotator == "proxy":
             annotator = self.stage(ProxyAnnotator, max_epochs=self.teacher_epochs)
         if hasattr(annotator, "annotate"):
+            if annotator.random_state is None:
+                annotator.random_state = self.streams_.seed_of("annotator") % 2**31
             self.annotator_ = annotator.fit(X, y, sample_weight=sample_weight)
         return sample_weight
 

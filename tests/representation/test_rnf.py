@@ -270,3 +270,12 @@ def test_too_large_an_alpha_ends_in_a_constant():
     assert (net.predict(X) == 0).all()
     mild = quick(RNFClassifier, alpha=1e-3, sensitive_columns=None, max_epochs=10).fit(X, y, sensitive_features=s)
     assert min((mild.predict(X) == y)[y == label].mean() for label in (0, 1)) > 0.3
+
+
+def test_the_seed_decides_the_annotator_too():
+    X, y, _ = rows()
+    net = small(RNFClassifier, annotations=ProxyAnnotator(max_epochs=2), teacher_epochs=1)
+    nets = [clone(net).fit(X, y) for _ in range(2)]
+    assert same_weights(nets[0].annotator_, nets[1].annotator_)
+    assert same_weights(*nets)
+    assert net.annotations.random_state is None  # what is given stays as it is
