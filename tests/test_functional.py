@@ -139,9 +139,33 @@ def test_hedge_update_is_invariant_and_equivariant(seed):
     torch.testing.assert_close(F.hedge_update(log_q[order], losses[order], 0.3), q[order])
 
 
-@pytest.mark.parametrize("function", ["group_mean", "hsic", "project_out", "reverse_gradient", "hedge_update"])
+def test_generalized_cross_entropy_against_numpy():
+    rng = np.random.default_rng(0)
+    logits, y = rng.normal(size=(6, 3)), rng.integers(0, 3, 6)
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    found = F.generalized_cross_entropy(torch.from_numpy(logits), torch.from_numpy(y), 0.3)
+    np.testing.assert_allclose(found, (1 - p[np.arange(6), y] ** 0.3) / 0.3)
+
+
+def test_pick_against_numpy():
+    rng = np.random.default_rng(0)
+    weight, draw = rng.random((50, 7)) * (rng.random((50, 7)) > 0.4), rng.random(50)
+    weight[0] = 0
+    index, found = F.pick(torch.from_numpy(weight), torch.from_numpy(draw))
+    total = weight.cumsum(1)
+    expected = [np.searchsorted(row, u * row[-1], side="right") for row, u in zip(total, draw)]
+    assert index[1:].tolist() == expected[1:]
+    assert found.tolist() == [False, *[True] * 49]
+
+
+STACKED = (
+    "group_mean", "hsic", "project_out", "reverse_gradient", "hedge_update", "generalized_cross_entropy", "pick",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("function", STACKED)
 def test_formulas_run_on_a_stack_of_models(function):
-    """Under vmap a stack of K equals K single calls: what the frontier search will need."""
+    """Under vmap a stack of K equals K single calls: what the frontier search needs."""
     x, s = torch.rand(3, 10, 2), torch.randint(0, 2, (10,))
     calls = {
         "group_mean": lambda v: F.group_mean(v, s, 2)[0],
@@ -149,6 +173,19 @@ def test_formulas_run_on_a_stack_of_models(function):
         "project_out": lambda v: F.project_out([v], [torch.ones_like(v)])[0],
         "reverse_gradient": lambda v: F.reverse_gradient(v, 2.0),
         "hedge_update": lambda v: F.hedge_update(v[:, 0], v[:, 1], 0.5),
+        "generalized_cross_entropy": lambda v: F.generalized_cross_entropy(v, s, 0.5),
+        "pick": lambda v: F.pick(v, v[:, 0])[0],
     }
     call = calls[function]
     torch.testing.assert_close(torch.vmap(call)(x), torch.stack([call(v) for v in x]))
+
+
+def test_a_strength_per_model():
+    """Each model of a stack has its own strength, as a tensor of shape (), in the backward pass as well."""
+    strength, x = torch.tensor([0.0, 0.5, 2.0]), torch.rand(3, 4)
+
+    def gradient(strength, x):
+        return torch.func.grad(lambda x: F.reverse_gradient(x, strength).square().sum())(x)
+
+    found = torch.vmap(gradient)(strength, x)
+    torch.testing.assert_close(found, -strength.unsqueeze(1) * 2 * x)

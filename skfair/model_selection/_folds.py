@@ -37,9 +37,7 @@ class Fold:
     steps: list = field(default_factory=list)  # the fitted steps before the last
     train: tuple = ()  # (X, y) for the last step
     fit_params: dict = field(default_factory=dict)  # of the last step
-    raw: dict = field(
-        default_factory=dict
-    )  # "test", "train" -> (X, y, parameters of the scorer), as the user gave them
+    raw: dict = field(default_factory=dict)  # "test", "train" -> (X, y, parameters of the scorer), as given
     transformed: dict = field(default_factory=dict)  # "test", "train" -> X for the last step
     seconds: float = 0.0
     exception: Exception | None = None

@@ -142,6 +142,8 @@ class RNFClassifier(BaseClassifier):
             raise ValueError(
                 f"RNFClassifier needs at least 2 groups, but sensitive_features has only one: {self.groups_[0]}."
             )
+        if not isinstance(self.annotations, str) and not hasattr(self.annotations, "annotate"):
+            self._check_length(y)
         self.teacher_ = self.stage(ERMClassifier)
         for _ in range(self.teacher_epochs):  # not fit: y may lack some of the classes
             self.teacher_.partial_fit(X, y, classes=self.classes_, sample_weight=sample_weight)
@@ -164,11 +166,14 @@ class RNFClassifier(BaseClassifier):
         elif hasattr(self.annotations, "annotate") or isinstance(self.annotations, str):
             codes = self.annotator_.annotate(X, y)
         else:
+            self._check_length(y)
             codes = np.unique(self.annotations, return_inverse=True)[1]
-            if codes.shape != (len(y),):
-                raise ValueError(f"annotations has the shape {np.shape(self.annotations)}, expected ({len(y)},).")
-        self.n_annotations_ = max(2, int(codes.max()) + 1)
+        self.n_annotations_ = max(2, self.n_groups_ if self._given() else int(codes.max()) + 1)
         return codes
+
+    def _check_length(self, y):
+        if np.shape(self.annotations) != (len(y),):
+            raise ValueError(f"annotations has the shape {np.shape(self.annotations)}, expected ({len(y)},).")
 
     def adapt_module(self, module):
         teacher = self.teacher_.module_

@@ -279,3 +279,18 @@ def test_the_seed_decides_the_annotator_too():
     assert same_weights(nets[0].annotator_, nets[1].annotator_)
     assert same_weights(*nets)
     assert net.annotations.random_state is None  # what is given stays as it is
+
+
+def test_annotations_are_checked_before_the_teacher_is_trained(monkeypatch):
+    monkeypatch.setattr(RNFClassifier, "stage", lambda *args, **kwargs: pytest.fail("a stage was begun"))
+    X, y, _ = rows()
+    with pytest.raises(ValueError, match="annotations has the shape"):
+        small(RNFClassifier, annotations=[0, 1]).fit(X, y)
+
+
+def test_later_rows_may_lack_a_group():
+    X, y, _ = rows(90)
+    s = np.arange(90) % 3
+    net = small(RNFClassifier, teacher_epochs=1).fit(X, y, sensitive_features=s)
+    net.partial_fit(X[s < 2], y[s < 2], sensitive_features=s[s < 2])
+    assert (net.n_annotations_, net.n_draws) == (3, 6)
