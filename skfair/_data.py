@@ -21,6 +21,7 @@ class Batch(NamedTuple):
     weight: torch.Tensor  # (n,) float32, mean 1 over the training set
     index: torch.Tensor  # (n,) int64, row in the training set
     draw: torch.Tensor = None  # (n, m) float32, uniform random numbers of this step, for methods that ask for some
+    adversary_draw: torch.Tensor = None  # the same for the adversary, from a stream of its own
 
 
 class Rows(torch.utils.data.Dataset):
@@ -132,7 +133,7 @@ def make_rows(X, rows, device):
     """Rows on the device: X as float32 (a sparse one as it is), codes as int64, weights as float32."""
     if not sp.issparse(X):
         # by rows: to gather the rows of a matrix that lies in columns, as pandas gives it, takes many times as long
-        X = torch.from_numpy(np.require(X, requirements=["C", "W"])).to(device)
+        X = torch.from_numpy(np.require(X, dtype=np.float32, requirements=["C", "W"])).to(device)
     kinds = {name: np.float32 if value.dtype.kind == "f" else np.int64 for name, value in rows.items()}
     return Rows(X, {name: torch.from_numpy(value.astype(kinds[name])).to(device) for name, value in rows.items()})
 

@@ -103,7 +103,11 @@ class FairnessScoring(Callback):
     def _labels(self, net, rows):
         """True and predicted labels. A metric by name gets codes: the positive class of two is then the last."""
         true, predicted = rows.y["y"].cpu().numpy(), net.outputs(rows).argmax(1).numpy()
-        return (true, predicted) if isinstance(self.score, str) else (net.decode(true), net.decode(predicted))
+        return (
+            (true, predicted)
+            if isinstance(self.score, str)
+            else (net.decode_labels(true), net.decode_labels(predicted))
+        )
 
 
 class BestEpoch(Callback):

@@ -1,7 +1,11 @@
 """What several test files share: estimators that are quick to train, and the toy data of the specification."""
 
+import functools
+
 import numpy as np
 
+from skfair.modules import VAE
+from skfair.representation import VAETransformer
 from skfair.utils import all_estimators
 
 
@@ -23,11 +27,21 @@ GENTLE = {"RegularizedClassifier": {"strength": 0.1}}  # at full strength it rig
 
 # small enough to be quick, enough steps to learn scikit-learn's easy check data
 QUICK = dict(lr=0.02, max_epochs=30, batch_size=32, random_state=0)
+NARROW = dict(module=functools.partial(VAE, hidden=(16,)), max_epochs=5)
+ENCODER = dict(n_components=3, **NARROW)
+SMALL = {  # networks of a few units
+    "VAETransformer": ENCODER,
+    **dict.fromkeys(("FactorVAETransformer", "FFVAETransformer"), {**ENCODER, "adversary_hidden": (8,)}),
+    "FDVAETransformer": {**NARROW, "subspaces": (2, 1, 1), "adversary_hidden": (8,), "recode_epochs": 2},
+    **dict.fromkeys(
+        ("DVGEClassifier", "DVGETransformer"), {"encoder": VAETransformer(**ENCODER), "sensitive_epochs": 3}
+    ),
+}
 
 
 def quick(cls, **parameters):
     """An instance that trains in a fraction of a second."""
-    return cls(**{**QUICK, "sensitive_columns": some_groups, **parameters})
+    return cls(**{**QUICK, "sensitive_columns": some_groups, **SMALL.get(cls.__name__, {}), **parameters})
 
 
 def all_quick(type_filter=None):

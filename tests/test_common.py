@@ -9,8 +9,17 @@ REASON = (
 )
 
 
+PERTURBED = (
+    "fit_transform returns perturbed codes and transform clean ones, as documented (scikit-learn's TargetEncoder)"
+)
+
+
 def expected_failures(estimator):
-    return {f"check_sample_weight_equivalence_on_{kind}_data": REASON for kind in ("dense", "sparse")}
+    expected = {f"check_sample_weight_equivalence_on_{kind}_data": REASON for kind in ("dense", "sparse")}
+    if type(estimator).__name__ == "DVGETransformer":
+        names = ("check_transformer_general", "check_transformer_data_not_an_array", "check_set_output_transform")
+        expected |= dict.fromkeys(names, PERTURBED)
+    return expected
 
 
 @parametrize_with_checks(all_quick(), expected_failed_checks=expected_failures)

@@ -3,12 +3,16 @@
 import numbers
 
 import numpy as np
+import pandas as pd
+import scipy.sparse as sp
 from sklearn.utils.validation import validate_data
 
 from skfair._sensitive import select_columns, sensitive_frame
 from skfair.base._skorch import resolve_device
 
-__all__ = ["check_choice", "check_common_parameters", "check_number", "check_watched", "check_X", "sensitive_input"]
+__all__ = [
+    "check_choice", "check_common_parameters", "check_number", "check_watched", "check_X", "named", "sensitive_input",
+]  # fmt: skip
 
 
 def check_number(name, value, *, low=None, high=None, integer=False, closed=True):
@@ -76,6 +80,13 @@ def check_watched(net, group):
             f"early_stopping={net.early_stopping!r} needs sensitive_features at fit and got none. Pass fit(X, y, "
             "sensitive_features=...), or name columns of X in sensitive_columns=..., or watch 'accuracy' or 'loss'."
         )
+
+
+def named(net, X):
+    """X (checked) with the column names that the net was fitted with, if there were any."""
+    if not hasattr(net, "feature_names_in_") or sp.issparse(X):
+        return X
+    return pd.DataFrame(X, columns=net.feature_names_in_)
 
 
 def sensitive_input(net, X, sensitive_features, n_rows):

@@ -5,11 +5,22 @@ from sklearn.base import ClassifierMixin
 from skfair.base._net import BaseNet
 from skfair.functional import weighted_mean
 
-__all__ = ["BaseClassifier"]
+__all__ = ["BaseClassifier", "two_logits"]
+
+
+def two_logits(output):
+    """Logits of shape (n, K) of a network's output, whose single column is the logit of the second class."""
+    logits = output[0] if isinstance(output, tuple) else output
+    if logits.ndim == 1 or logits.shape[1] == 1:
+        logits = logits.reshape(-1, 1)
+        return torch.cat([torch.zeros_like(logits), logits], 1)
+    return logits
 
 
 class BaseClassifier(ClassifierMixin, BaseNet):
     """Base of the classifiers. The objective is the weighted mean of ``losses``, unless the method writes another."""
+
+    min_classes = 2
 
     def losses(self, logits, batch):
         """The loss of each row, a tensor of shape (n,)."""
@@ -23,18 +34,10 @@ class BaseClassifier(ClassifierMixin, BaseNet):
 
     def main_output(self, output):
         """Logits of shape (n, K). A single output is read as the logit of the second class."""
-        logits = super().main_output(output)
-        if logits.ndim == 1 or logits.shape[1] == 1:
-            logits = logits.reshape(-1, 1)
-            return torch.cat([torch.zeros_like(logits), logits], 1)
-        return logits
+        return two_logits(super().main_output(output))
 
     def _encode_labels(self, y, *, reset, classes=None):
         codes = super()._encode_labels(y, reset=reset, classes=classes)
-        self.n_classes_ = len(self.classes_)
-        if self.n_classes_ < 2:
-            only = self.classes_.tolist()[0]
-            raise ValueError(f"{type(self).__name__} needs at least two classes, but y holds one class only: {only!r}.")
         self.positive_code(getattr(self, "pos_label", None))  # raises before anything is trained
         return codes
 
@@ -61,4 +64,4 @@ class BaseClassifier(ClassifierMixin, BaseNet):
 
     def predict(self, X):
         """The label with the largest probability, of shape (n,). Sensitive features are never needed here."""
-        return self.decode(self.outputs(X).argmax(1).numpy())
+        return self.decode_labels(self.outputs(X).argmax(1).numpy())

@@ -32,6 +32,7 @@ class LoopNet(SkorchNet):
                 self._build(train)
             self.run_loop(train, valid, epochs)
         self._set_training(False)
+        self.complete(train)
         return self
 
     def _build(self, train):
@@ -42,9 +43,12 @@ class LoopNet(SkorchNet):
             self.state_ = state.to(self.device_)
 
     def initialize_module(self):
-        module = self.build("module", self.module, in_features=self.in_features_, out_features=self.out_features_)
-        self.module_ = self.adapt_module(module)
+        self.module_ = self.adapt_module(self.build("module", self.module, **self.module_arguments()))
         return self
+
+    def module_arguments(self):
+        """What a module's constructor is given, as far as it takes it."""
+        return {"in_features": self.in_features_, "out_features": self.out_features_}
 
     def initialize_criterion(self):
         self.criterion_ = self.build("criterion", self.criterion, reduction="none")
@@ -52,8 +56,8 @@ class LoopNet(SkorchNet):
 
     @property
     def in_features_(self):
-        """Number of values of one row of X."""
-        return int(np.prod(self.x_shape_))
+        """Number of values of one row of what the network sees."""
+        return int(np.prod(self.input_shape_))
 
     @property
     def out_features_(self):
@@ -79,7 +83,9 @@ class LoopNet(SkorchNet):
         return BatchLoader(dataset, size, self.shuffle, weights, self.streams_.numpy("loader"), **given)
 
     def get_dataset(self, X, y=None):
-        return X if isinstance(X, Rows) else make_rows(check_X(self, X, reset=False), {}, self.device_)
+        if isinstance(X, Rows):
+            return X
+        return make_rows(self.inputs(check_X(self, X, reset=False), training=False), {}, self.device_)
 
     def train_step_single(self, batch, **fit_params):
         if not self.module_.training:
@@ -89,10 +95,17 @@ class LoopNet(SkorchNet):
         return {"loss": self.backward(output, batch), "y_pred": output}
 
     def _with_draws(self, batch):
-        if not self.n_draws or batch.draw is not None:
-            return batch
-        draw = self.streams_.numpy("draws").random((len(batch.x), self.n_draws), dtype=np.float32)
-        return batch._replace(draw=torch.from_numpy(draw).to(batch.x.device))
+        missing = [name for name in self.draws() if getattr(batch, name) is None]
+        return batch._replace(**{name: self.drawn(name, len(batch.x)) for name in missing})
+
+    def draws(self):
+        """The random numbers that a row of a minibatch comes with: name in the batch -> how many."""
+        return {"draw": self.n_draws} if self.n_draws else {}
+
+    def drawn(self, name, n_rows):
+        """The next random numbers for so many rows, in [0, 1), from a stream of that name."""
+        values = self.streams_.numpy(f"{name}s").random((n_rows, self.draws()[name]), dtype=np.float32)
+        return torch.from_numpy(values).to(self.streams_.device)
 
     def validation_step(self, batch, **fit_params):
         self._set_training(False)
@@ -120,7 +133,7 @@ class LoopNet(SkorchNet):
         if rows["index"].device != device:  # a user's DataLoader
             rows = {name: value.to(device) for name, value in rows.items()}
         own = [rows[name] for name in ("sensitive", "group", "weight", "index")]
-        return Batch(x.to(device), rows.get("y"), *own, rows.get("draw"))
+        return Batch(x.to(device), rows.get("y"), *own, rows.get("draw"), rows.get("adversary_draw"))
 
     def outputs(self, X):
         """The network's outputs for X (or Rows), in evaluation mode, as a float64 tensor on the CPU."""
@@ -130,6 +143,11 @@ class LoopNet(SkorchNet):
         with torch.inference_mode():
             loader = self.get_iterator(rows, training=False)
             return torch.cat([self.main_output(module(x.to(self.device_, dtype))).cpu() for x, _ in loader]).double()
+
+    def network_inputs(self, X, training=False):
+        """What the network sees of X, as a float64 array."""
+        check_is_fitted(self)
+        return np.asarray(self.inputs(check_X(self, X, reset=False), training=training), dtype=np.float64)
 
     def main_output(self, output):
         """The part of the network's output that predictions are made from."""

@@ -4,16 +4,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import _check_sample_weight, _check_y, check_consistent_length
+from sklearn.base import clone
+from sklearn.utils.validation import _check_sample_weight
 from torch import nn
 
 from skfair._data import make_rows, split_rows
 from skfair._random import Streams, draw_seed
 from skfair._routing import SensitiveFeaturesConsumer
-from skfair._sensitive import SensitiveEncoder
-from skfair.base._checks import check_common_parameters, check_watched, check_X, sensitive_input
-from skfair.base._loop import LoopNet
+from skfair.base._checks import check_common_parameters, check_watched, named, sensitive_input
+from skfair.base._encoding import EncodingNet
 from skfair.modules import MLP
 
 __all__ = ["BaseNet"]
@@ -35,7 +34,7 @@ class Encoded(NamedTuple):
     weight: np.ndarray | None
 
 
-class BaseNet(SensitiveFeaturesConsumer, LoopNet):
+class BaseNet(SensitiveFeaturesConsumer, EncodingNet):
     """Base of all estimators: a network trained by skorch's loop on rows that carry labels, groups and weights.
 
     A method is a subclass that writes ``objective`` and, where it needs them, the other hooks. See CONTRIBUTING.md for a
@@ -94,6 +93,9 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
     stacks_over = None  # parameters (numbers) in which the nets of one stack may differ; None: does not train in stacks
     stage_parameters = ()  # those of them that ``prepare`` reads
     n_draws = 0  # uniform random numbers that the objective needs for each row of a minibatch, as ``batch.draw``
+    uses_labels = True  # whether y is read at all
+    min_classes = 1  # raise at fit when there are fewer labels
+    input_stages = ()  # attributes set by ``prepare`` that only ``inputs`` reads
 
     def __init__(
         self, *, module=MLP, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=1e-3, weight_decay=0.0,
@@ -121,6 +123,13 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
         """
         return sample_weight
 
+    def inputs(self, X, *, training):
+        """What the network sees instead of X, an array or CSR matrix with as many rows; after ``prepare``.
+
+        ``training`` says whether it is for training or for predictions.
+        """
+        return X
+
     def training_groups(self, X, y, group):
         """The groups that the objective sees, as codes (n,); ``group`` are those of the sensitive features."""
         return group
@@ -128,6 +137,9 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
     def adapt_module(self, module):
         """The network as it is trained; ``module`` is the one just made, with its initial weights."""
         return module
+
+    def complete(self, rows):
+        """Later stages, after the network is trained on these Rows."""
 
     def make_state(self, rows):
         """The tensors that the objective carries from step to step, by name; they appear as ``self.state_.<name>``."""
@@ -213,55 +225,14 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
     def _weighted_rows(self, encoded, *, reset=True):
         X, y, frame, groups, weight = encoded
         if reset:
-            weight = self.prepare(X, self.decode(y), sensitive_features=frame, sample_weight=weight)
-        groups = {**groups, "group": self.training_groups(X, self.decode(y), groups["group"])}
+            weight = self.prepare(X, self.decode_labels(y), sensitive_features=frame, sample_weight=weight)
+        groups = {**groups, "group": self.training_groups(X, self.decode_labels(y), groups["group"])}
         weight = np.ones(X.shape[0]) if weight is None else np.asarray(weight, dtype=np.float64)
         rows = {**groups, "weight": weight / weight.mean(), "index": np.arange(X.shape[0])}
-        return make_rows(X, rows if y is None else {"y": y, **rows}, self.device_)
-
-    def _check_X_y(self, X, y, *, reset, classes=None):
-        X = check_X(self, X, reset=reset, y=y)
-        if y is not None:
-            y = _check_y(y, estimator=self)
-            check_consistent_length(X, y)
-            y = self._encode_labels(y, reset=reset, classes=classes)
-        return X, y
-
-    def _encode_labels(self, y, *, reset, classes=None):
-        check_classification_targets(y)
+        inputs = self.inputs(X, training=True)
         if reset:
-            self.classes_ = unique_labels(y if classes is None else classes)
-        unseen = np.setdiff1d(y, self.classes_)
-        if len(unseen):
-            unseen, known = unseen.tolist(), self.classes_.tolist()
-            raise ValueError(f"y has the labels {unseen}, which are not among the classes {known}.")
-        return np.searchsorted(self.classes_, y)
-
-    def decode(self, codes):
-        """The labels of class codes."""
-        return None if codes is None else self.classes_[codes]
-
-    def decode_groups(self, sensitive):
-        """The sensitive features of codes (n, k), as a DataFrame; None if fit was given none."""
-        return None if self.groups_ is None else self.sensitive_encoder_.inverse_transform(sensitive)
-
-    def _encode_groups(self, frame, n_rows, *, reset):
-        if frame is None and reset:
-            self.groups_, self.n_groups_ = None, 1
-        if frame is None or (not reset and self.groups_ is None):  # -1: there are groups, but these rows' are unknown
-            code = 0 if self.groups_ is None else -1
-            return {"sensitive": np.full((n_rows, 1), code), "group": np.full(n_rows, code)}
-        if reset:
-            self.sensitive_encoder_ = SensitiveEncoder(self.missing_groups).fit(frame)
-            self.groups_ = self.sensitive_encoder_.groups_
-            self.n_groups_ = len(self.groups_)
-            if self.n_groups_ < self.min_groups:
-                raise ValueError(
-                    f"{type(self).__name__} needs at least {self.min_groups} groups, but sensitive_features has only "
-                    f"one: {self.groups_[0]}."
-                )
-        sensitive, group = self.sensitive_encoder_.transform(frame)
-        return {"sensitive": sensitive, "group": group}
+            self.input_shape_ = inputs.shape[1:]
+        return make_rows(inputs, rows if y is None else {"y": y, **rows}, self.device_)
 
     def _hold_out(self, data):
         strata = data.y["group"] if "y" not in data.y else data.y["group"] + self.n_groups_ * data.y["y"]
@@ -279,11 +250,28 @@ class BaseNet(SensitiveFeaturesConsumer, LoopNet):
 
         It gets a random stream of its own and none of this net's callbacks.
         """
-        prefixes = set(cls._prefixes) - {"callbacks"}
+        prefixes = set(cls._prefixes) - {"callbacks", *overrides}
         given = self.get_params(deep=False).items()
         shared = {name: value for name, value in given if name in SHARED or name.split("__")[0] in prefixes}
         seed = self.streams_.seed_of(f"stage {cls.__name__}") % (2**31)
         return cls(**{**shared, "random_state": seed, **overrides})
+
+    def fit_stage(self, name, estimator, X, y=None, *, sensitive_features=None, sample_weight=None):
+        """A fitted clone of an estimator that the user gave for an earlier stage; a ``FrozenEstimator`` stays as it is.
+
+        Without a ``random_state`` of its own it gets a stream of this net, and of the metadata what it can take.
+        """
+        fitted = clone(estimator)
+        parameters = fitted.get_params(deep=False)
+        if "random_state" in parameters and parameters["random_state"] is None:
+            fitted.set_params(random_state=self.streams_.seed_of(f"stage {name}") % 2**31)
+        given = {"sensitive_features": sensitive_features, "sample_weight": sample_weight}
+        takes = fitted.get_metadata_routing().fit.requests if isinstance(fitted, BaseNet) else {}
+        return fitted.fit(named(self, X), y, **{key: given[key] for key in takes if given[key] is not None})
+
+    def transform_stage(self, fitted, X, method="transform", **kwargs):
+        """What a fitted earlier stage makes of X, as an array."""
+        return np.asarray(getattr(fitted, method)(named(self, X), **kwargs))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -108,13 +108,18 @@ class SkorchNet(NeuralNet):
 
         Parameters of the optimizer of a net in training (set by a callback, say) take effect at once.
         """
-        nested = {name: value for name, value in params.items() if "__" in name}
+        nested = {name: value for name, value in params.items() if "__" in name and not self._is_nested(name)}
         self._check_names(nested)
         BaseEstimator.set_params(self, **{name: value for name, value in params.items() if name not in nested})
         vars(self).update(nested)
         if self.initialized_:
             self._apply_virtual_params({name: value for name, value in params.items() if self._is_virtual_param(name)})
         return self
+
+    def _is_nested(self, name):
+        """Whether it is a parameter of an estimator that is a parameter, as scikit-learn's ``estimator__name``."""
+        outer = name.split("__")[0]
+        return outer not in self._prefixes and outer in inspect.signature(type(self).__init__).parameters
 
     def _check_names(self, names):
         accepted = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]

@@ -3,7 +3,6 @@
 import math
 from numbers import Real
 
-import numpy as np
 import scipy.sparse as sp
 import torch
 
@@ -22,7 +21,7 @@ def signature(member, tensors):
     shapes = tuple((name, tuple(t.shape), t.dtype, t.requires_grad) for name, t in tensors.items())
     groups = None if net.groups_ is None else tuple(net.groups_)
     classes, watched = tuple(getattr(net, "classes_", ())), member.valid is not None
-    return steps, shapes, tuple(net.x_shape_), groups, classes, watched, _shared_values(member)
+    return steps, shapes, tuple(net.input_shape_), groups, classes, watched, _shared_values(member)
 
 
 def _shared_values(member):
@@ -30,8 +29,9 @@ def _shared_values(member):
     net = member.net
     given = {name: getattr(net, name) for name in net.stacks_over}
     words = tuple(repr(value) for value in given.values() if isinstance(value, bool) or not isinstance(value, Real))
-    kept = {name: value for name, value in member.prepared.items() if not isinstance(value, BaseNet)}
-    plain = (str, int, float, bool, type(None))
+    own = net.input_stages
+    kept = {name: v for name, v in member.prepared.items() if not isinstance(v, BaseNet) and name not in own}
+    plain = (str, int, float, bool, tuple, type(None))
     return words, tuple((name, value if isinstance(value, plain) else id(value)) for name, value in kept.items())
 
 
@@ -79,13 +79,12 @@ def _positions(loader):
 
 def _draws(net, n):
     """The random numbers of an epoch, a row for each in its order; the same as drawn step by step."""
-    if not net.n_draws:
-        return None
-    return torch.from_numpy(net.streams_.numpy("draws").random((n, net.n_draws), dtype=np.float32)).to(net.device_)
+    return {name: net.drawn(name, n) for name in net.draws()}
 
 
 def _with_draws(rows, draws, bounds):
-    return rows if draws[0] is None else {**rows, "draw": torch.stack([own[a:b] for own, (a, b) in zip(draws, bounds)])}
+    names = draws[0]
+    return {**rows, **{name: torch.stack([own[name][a:b] for own, (a, b) in zip(draws, bounds)]) for name in names}}
 
 
 def _block_of(sets, orders, draws, start, size, n_steps):

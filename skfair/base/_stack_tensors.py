@@ -29,7 +29,7 @@ def players_of(net):
     """Networks, criterion and state of the net and of its earlier stages."""
     modules = {f"{name}_": getattr(net, f"{name}_") for name in net._modules + net._criteria}
     for key, stage in vars(net).items():
-        if isinstance(stage, BaseNet) and stage.initialized_:
+        if isinstance(stage, BaseNet) and stage.initialized_ and key not in net.input_stages:
             modules |= {f"{key}/{name}_": getattr(stage, f"{name}_") for name in stage._modules + stage._criteria}
     return _Players(modules)
 

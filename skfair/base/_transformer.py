@@ -13,5 +13,11 @@ class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return self.outputs(X).numpy()
 
     @property
+    def predict(self):
+        raise AttributeError(f"{type(self).__name__} is a transformer: it has transform, but no predict.")
+
+    predict_proba = predict
+
+    @property
     def _n_features_out(self):
         return self.out_features_

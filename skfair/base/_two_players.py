@@ -30,6 +30,12 @@ class BaseTwoPlayerNet(BaseNet):
         self.adversary_lr = adversary_lr
         self.adversary_steps = adversary_steps
 
+    n_adversary_draws = 0  # uniform random numbers per row that the adversary's part needs, as ``batch.adversary_draw``
+
+    def draws(self):
+        own = {"adversary_draw": self.n_adversary_draws} if self.n_adversary_draws else {}
+        return {**super().draws(), **own}
+
     def _check_parameters(self):
         check_number("adversary_lr", self.adversary_lr, low=0, closed=False)
         check_number("adversary_steps", self.adversary_steps, low=1, integer=True)
@@ -89,7 +95,7 @@ class BaseTwoPlayerNet(BaseNet):
         """Number of values of the module's representation of one row."""
         device = self.device_
         with torch.no_grad(), evaluation_mode(self.module_):
-            return self.module_.encoder(torch.zeros(1, *self.x_shape_, device=device)).flatten(1).shape[1]
+            return self.module_.encoder(torch.zeros(1, *self.input_shape_, device=device)).flatten(1).shape[1]
 
     def gradients(self, loss):
         """Gradients of a loss with respect to all parameters of the network, as a list; zeros where it has none."""

@@ -1,6 +1,10 @@
-"""Plots, as scikit-learn's Display classes. Needs matplotlib: ``pip install 'skfair[plots]'``."""
+"""Looking into models: plots, as scikit-learn's Display classes, and what a code gives away.
+
+The plots need matplotlib: ``pip install 'skfair[plots]'``.
+"""
 
 from skfair.inspection._group_scores import GroupScoreDisplay
+from skfair.inspection._leakage import sensitive_leakage
 from skfair.inspection._pareto_front import ParetoFrontDisplay
 
-__all__ = ["GroupScoreDisplay", "ParetoFrontDisplay"]
+__all__ = ["GroupScoreDisplay", "ParetoFrontDisplay", "sensitive_leakage"]

@@ -7,5 +7,6 @@ the data. A module with an ``encoder`` and a ``head`` can be used by every metho
 from skfair.modules._mlp import MLP
 from skfair.modules._resnet import ResNet18
 from skfair.modules._tabular_mlp import TabularMLP
+from skfair.modules._vae import VAE, ConvVAE
 
-__all__ = ["MLP", "ResNet18", "TabularMLP"]
+__all__ = ["MLP", "VAE", "ConvVAE", "ResNet18", "TabularMLP"]

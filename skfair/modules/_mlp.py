@@ -14,8 +14,8 @@ class Dropout(nn.Dropout):
         return x * (kept / (1 - self.p) if self.p < 1 else kept)
 
 
-def _block(in_features, out_features, dropout):
-    return [nn.Linear(in_features, out_features), nn.ReLU(), Dropout(dropout)]
+def _block(in_features, out_features, dropout, activation):
+    return [nn.Linear(in_features, out_features), activation(), Dropout(dropout)]
 
 
 class MLP(nn.Module):
@@ -36,6 +36,8 @@ class MLP(nn.Module):
         Probability with which a hidden unit is left out in training.
     encoder_layers : int, default=1
         How many of the hidden layers belong to the encoder.
+    activation : class or callable, default=torch.nn.ReLU
+        Makes the module that follows each hidden layer.
 
     Attributes
     ----------
@@ -55,10 +57,10 @@ class MLP(nn.Module):
 
     runs_in_float64 = True
 
-    def __init__(self, in_features, out_features, hidden=(50, 50), dropout=0.2, encoder_layers=1):
+    def __init__(self, in_features, out_features, hidden=(50, 50), dropout=0.2, encoder_layers=1, activation=nn.ReLU):
         super().__init__()
         widths = [in_features, *hidden]
-        blocks = [_block(a, b, dropout) for a, b in zip(widths[:-1], widths[1:])]
+        blocks = [_block(a, b, dropout, activation) for a, b in zip(widths[:-1], widths[1:])]
         self.encoder = nn.Sequential(nn.Flatten(), *[m for block in blocks[:encoder_layers] for m in block])
         rest = [m for block in blocks[encoder_layers:] for m in block]
         self.head = nn.Sequential(*rest, nn.Linear(widths[-1], out_features))

@@ -1,0 +1,88 @@
+"""Which likelihood suits which column of a table."""
+
+import numpy as np
+
+__all__ = ["check_likelihood", "likelihoods"]
+
+WORDS = ("auto", "bernoulli", "gaussian")
+
+
+def check_likelihood(likelihood):
+    """Raise a ValueError unless it is one of the words, or a sequence of them."""
+    words = [likelihood] if isinstance(likelihood, str) else list(likelihood)
+    bad = [word for word in words if not isinstance(word, str) or word not in WORDS]
+    if bad:
+        raise ValueError(f"likelihood must be one of {sorted(WORDS)}, or such a word for each column, got {bad[0]!r}.")
+
+
+def likelihoods(X, likelihood):
+    """The likelihood of each column and the one-hot blocks.
+
+    Parameters
+    ----------
+    X : float array of shape (n, ...) or CSR matrix
+    likelihood : str or sequence of str
+
+    Returns
+    -------
+    kinds : array of str, of shape (d,)
+        "bernoulli", "gaussian" or "categorical".
+    blocks : list of lists of int
+        The columns of each categorical variable.
+    """
+    X = X.tocsc() if hasattr(X, "tocsc") else X.reshape(len(X), -1)
+    d = X.shape[1]
+    asked = np.full(d, likelihood, dtype=object) if isinstance(likelihood, str) else np.array(likelihood, dtype=object)
+    if asked.shape != (d,):
+        raise ValueError(f"likelihood has {asked.size} entries, but X has {d} columns.")
+    low, high = _along(X.min(axis=0)), _along(X.max(axis=0))
+    within = (low >= 0) & (high <= 1)
+    outside = np.flatnonzero((asked == "bernoulli") & ~within)
+    if len(outside):
+        j = outside[0]
+        raise ValueError(
+            f"likelihood='bernoulli' needs values in [0, 1], but column {j} of X goes from {low[j]:g} to {high[j]:g}: "
+            "scale it (MinMaxScaler), or use 'gaussian' or 'auto'."
+        )
+    kinds = np.where(asked == "auto", np.where(within, "bernoulli", "gaussian"), asked).astype(object)
+    blocks = _one_hot_blocks(X, (asked == "auto") & within) if X.shape[1] <= 10_000 else []
+    for block in blocks:
+        kinds[block] = "categorical"
+    return kinds, blocks
+
+
+def _along(values):
+    return np.asarray(values.todense() if hasattr(values, "todense") else values, dtype=float).ravel()
+
+
+def _one_hot_blocks(X, candidates):
+    """Runs of neighbouring columns of 0 and 1 whose sum is 1 in each row, each as short as can be."""
+    binary = np.array([free and _is_binary(X, j) for j, free in enumerate(candidates)])
+    blocks, start = [], 0
+    while start < len(binary):
+        block = _block_from(X, binary, start)
+        if len(block) > 1:
+            blocks.append(block)
+        start += max(1, len(block))
+    return blocks
+
+
+def _column(X, j):
+    return np.asarray(X[:, [j]].todense()).ravel() if hasattr(X, "todense") else X[:, j]
+
+
+def _is_binary(X, j):
+    column = _column(X, j)
+    return bool(((column == 0) | (column == 1)).all())
+
+
+def _block_from(X, binary, start):
+    total, stop = 0, start
+    while stop < len(binary) and binary[stop]:
+        total = total + _column(X, stop)
+        stop += 1
+        if (total > 1).any():
+            return []
+        if (total == 1).all():
+            return list(range(start, stop))
+    return []
