@@ -3,9 +3,12 @@
 import functools
 
 import numpy as np
+import torch
+from sklearn.preprocessing import FunctionTransformer
 
 from skfair.modules import VAE
 from skfair.representation import VAETransformer
+from skfair.representation._latent import BaseVAE
 from skfair.utils import all_estimators
 
 
@@ -84,3 +87,83 @@ def rows(n=120, seed=0):
 def output(net, X):
     """What an estimator makes of X, as numbers."""
     return net.predict_proba(X) if hasattr(net, "predict_proba") else net.transform(X)
+
+
+def network_output(net, X):
+    """What its network makes of X: of ``DVGETransformer``, whose codes are those of an earlier stage, what g says."""
+    return net.outputs(X).numpy()
+
+
+# ---------------------------------------------------------------------- modules of a user's own
+class Net(torch.nn.Module):
+    """Knows its widths, has one hyper-parameter."""
+
+    def __init__(self, width=5, outputs=2):
+        super().__init__()
+        self.encoder = torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.ReLU())
+        self.head = torch.nn.Linear(width, outputs)
+
+    def forward(self, x):
+        return self.head(self.encoder(x))
+
+
+class Autoencoder(Net):
+    """The same for codes of four dimensions."""
+
+    def __init__(self, width=5):
+        super().__init__(width, outputs=8)
+        self.back = torch.nn.Linear(4, 4)
+
+    def forward(self, x):
+        return super().forward(x).chunk(2, -1)
+
+    def decode(self, z):
+        return self.back(z)
+
+
+class Conv(torch.nn.Module):
+    """For images of 5 x 5 pixels."""
+
+    def __init__(self, out_features, channels=3):
+        super().__init__()
+        self.encoder = torch.nn.Sequential(torch.nn.Conv2d(1, channels, 3), torch.nn.ReLU(), torch.nn.Flatten())
+        self.head = torch.nn.Linear(channels * 9, out_features)
+
+    def forward(self, x):
+        return self.head(self.encoder(x))
+
+
+class ConvAutoencoder(Conv):
+    def __init__(self, n_components, channels=3):
+        super().__init__(2 * n_components, channels)
+        self.back = torch.nn.ConvTranspose2d(n_components, 1, 5)
+
+    def forward(self, x):
+        return super().forward(x).chunk(2, -1)
+
+    def decode(self, z):
+        return self.back(z[:, :, None, None])
+
+
+def with_module(cls, classifier, autoencoder):
+    """Parameters that give an estimator a module of the user: a classifier of rows or, to a VAE, an autoencoder.
+
+    A VAE has four latent dimensions then; an estimator on codes sees the rows themselves.
+    """
+    if not issubclass(cls, BaseVAE):
+        return {"module": classifier, **as_it_is(cls)}
+    sizes = {"VAETransformer": 4, "FactorVAETransformer": 4, "FFVAETransformer": 3}  # one more for the group
+    return {"module": autoencoder, **({"n_components": sizes[cls.__name__]} if cls.__name__ in sizes else {})}
+
+
+def as_it_is(cls):
+    """Parameters with which an estimator on codes sees the rows themselves."""
+    return {"encoder": FunctionTransformer()} if cls.__name__.startswith("DVGE") else {}
+
+
+def without_dropout(cls):
+    return {} if issubclass(cls, BaseVAE) else {"module__dropout": 0.0}  # autoencoders have none
+
+
+def first_linear(net):
+    return next(part for part in net.module_.modules() if isinstance(part, torch.nn.Linear))

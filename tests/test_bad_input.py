@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from common import output, rows, small
+from common import network_output, output, rows, small
 from sklearn.exceptions import NotFittedError
 
 from skfair.adversarial import AdversarialClassifier
@@ -179,7 +179,7 @@ def test_missing_groups_change_the_training(cls):
     X, y, s = rows()
     known = small(cls).fit(X, y, sensitive_features=s)
     hidden = small(cls).fit(X, y, sensitive_features=np.where(np.arange(120) < 40, None, s))
-    assert np.array_equal(output(known, X), output(hidden, X)) == (not cls.needs_sensitive)
+    assert np.array_equal(network_output(known, X), network_output(hidden, X)) == (not cls.needs_sensitive)
 
 
 @every_estimator
@@ -219,6 +219,7 @@ def test_erm_needs_no_sensitive_features():
 
 
 @every_estimator
+@pytest.mark.filterwarnings("ignore:The number of unique classes")  # of a stage that tells the groups apart
 def test_thousands_of_float_groups_warn(cls):
     X, y, _ = rows(2000)
     net = small(cls, early_stopping=False, batch_size=-1, max_epochs=1)
@@ -280,6 +281,12 @@ def test_early_stopping_of_a_wrong_type(cls, value):
         small(cls, early_stopping=None).fit(*rows()[:2], sensitive_features=rows()[2])  # as False
         return
     refused(small(cls, early_stopping=value), re.escape("early_stopping must be") + f".*{re.escape(repr(value))}")
+
+
+@pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_estimators("transformer")])
+@pytest.mark.parametrize("watched", ["accuracy", "equalized_odds_difference", len])
+def test_a_transformer_watches_nothing_but_its_loss(cls, watched):
+    refused(small(cls, early_stopping=watched), f"early_stopping must be.*'loss'.*got {re.escape(repr(watched))}")
 
 
 def test_early_stopping_on_a_fairness_metric_needs_sensitive_features():
@@ -392,7 +399,7 @@ def test_unknown_parameters(cls):
 
 @every_estimator
 def test_bad_parameters_of_the_parts(cls):
-    refused(small(cls, module__hiden=(3,)), "MLP.*unexpected keyword argument 'hiden'", error=TypeError)
+    refused(small(cls, module__hiden=(3,)), "(MLP|VAE).*unexpected keyword argument 'hiden'", error=TypeError)
     for bad in ("criterion__smoothing", "optimizer__momentums", "iterator_train__workers"):
         net = small(cls, **{bad: 0.1})
         with pytest.raises(TypeError, match=f"unexpected keyword argument '{bad.split('__')[1]}'"):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from skfair import functional as F
 
@@ -158,8 +159,148 @@ def test_pick_against_numpy():
     assert found.tolist() == [False, *[True] * 49]
 
 
+# ---------------------------------------------------------------------- latent codes
+def normal(*shape, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
+
+
+def test_gaussian_kl_against_numpy_and_torch():
+    mean, log_variance = normal(6, 3), normal(6, 3, seed=1)
+    expected = 0.5 * (mean.numpy() ** 2 + np.exp(log_variance.numpy()) - 1 - log_variance.numpy()).sum(1)
+    np.testing.assert_allclose(F.gaussian_kl(mean, log_variance), expected)
+    posterior, prior = torch.distributions.Normal(mean, (0.5 * log_variance).exp()), torch.distributions.Normal(0, 1)
+    torch.testing.assert_close(
+        F.gaussian_kl(mean, log_variance), torch.distributions.kl_divergence(posterior, prior).sum(1)
+    )
+    assert F.gaussian_kl(torch.zeros(1, 4), torch.zeros(1, 4)) == 0
+
+
+def test_sample_gaussian_against_numpy():
+    mean, log_variance, draw = normal(50, 2), normal(50, 2, seed=1), torch.from_numpy(RNG.random((50, 2)))
+    expected = mean.numpy() + np.exp(0.5 * log_variance.numpy()) * norm.ppf(draw.numpy())
+    np.testing.assert_allclose(F.sample_gaussian(mean, log_variance, draw), expected, rtol=1e-9)
+
+
+def test_sample_gaussian_is_standard_normal_and_never_infinite():
+    draw = torch.from_numpy(np.random.default_rng(0).random((20_000, 1), dtype=np.float32))
+    z = F.sample_gaussian(torch.zeros(1), torch.zeros(1), draw)
+    assert abs(float(z.mean())) < 0.02
+    assert abs(float(z.std()) - 1) < 0.02
+    assert torch.isfinite(F.sample_gaussian(torch.zeros(2), torch.zeros(2), torch.tensor([0.0, 1.0]))).all()
+
+
+def test_permute_columns_keeps_each_column_and_no_row():
+    """P1."""
+    z, draw = normal(40, 4).requires_grad_(), torch.from_numpy(RNG.random((40, 4)))
+    found = F.permute_columns(z, draw)
+    assert torch.equal(found.sort(0).values, z.sort(0).values)
+    order = [[z[:, j].tolist().index(value) for value in found[:, j].tolist()] for j in range(4)]
+    assert len(set(map(tuple, order))) == 4  # a permutation of its own for each
+    assert not (found[:, None] == z[None]).all(2).any()
+    assert order[2] == draw[:, 2].argsort().tolist()
+    assert not found.requires_grad
+
+
+def test_permute_columns_takes_dependence_away():
+    z = torch.from_numpy(np.random.default_rng(0).multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 4000))
+    found = F.permute_columns(z, torch.from_numpy(RNG.random((4000, 2))))
+    assert abs(np.corrcoef(found.numpy().T)[0, 1]) < 0.05
+
+
+def test_density_log_ratio_is_the_difference_of_log_probabilities():
+    logits = normal(5, 2)
+    log_p = torch.log_softmax(logits, 1)
+    torch.testing.assert_close(F.density_log_ratio(logits), log_p[:, 0] - log_p[:, 1])
+
+
+@pytest.mark.parametrize("explain", ["ce", "neg_logit", "logit"])
+def test_gradient_explanation_of_a_linear_classifier(explain):
+    """P9: the closed form."""
+    W, b, z = normal(3, 5), normal(3, seed=1), normal(20, 5, seed=2)
+    logits = z.numpy() @ W.numpy().T + b.numpy()
+    predicted = np.eye(3)[logits.argmax(1)]
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    expected = {"ce": p - predicted, "neg_logit": -predicted, "logit": predicted}[explain] @ W.numpy()
+    found = F.gradient_explanation(lambda z: z @ W.T + b, z, explain)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert F.gradient_explanation(lambda z: z @ W.T + b, z.requires_grad_(), explain).requires_grad is False
+
+
+def test_gradient_explanation_is_each_rows_own_and_leaves_no_gradient():
+    """P7, P8: of a row alone, or among others; nothing in the classifier's parameters."""
+    net, z = torch.nn.Sequential(torch.nn.Linear(3, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2)).double(), normal(64, 3)
+    whole = F.gradient_explanation(net, z)
+    torch.testing.assert_close(torch.cat([F.gradient_explanation(net, row[None]) for row in z]), whole)
+    scaled = z.clone()
+    scaled[5] *= 10
+    changed = (F.gradient_explanation(net, scaled) - whole).abs().amax(1) > 1e-12
+    assert changed.nonzero().flatten().tolist() == [5]
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.1, 0.9]))
+def test_clamp_perturbation_keeps_to_its_share(seed, clip):
+    """P7."""
+    v, z = 3 * normal(8, 4, seed=seed), normal(8, 4, seed=seed + 1)
+    z[2] = 0
+    found = F.clamp_perturbation(v, z, clip)
+    limit = clip * np.abs(z.numpy())
+    np.testing.assert_allclose(found, np.clip(v.numpy(), -limit, limit))
+    assert (found[2] == 0).all()
+    assert torch.equal((z + found).sign(), z.sign())
+    assert F.clamp_perturbation(v, z, None) is v
+
+
+def test_bernoulli_nll_against_numpy():
+    out, x = normal(6, 3).numpy(), RNG.random((6, 3))
+    p = 1 / (1 + np.exp(-out))
+    expected = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(1)
+    np.testing.assert_allclose(F.bernoulli_nll(torch.from_numpy(out), torch.from_numpy(x)), expected)
+    far = F.bernoulli_nll(torch.tensor([[200.0]]), torch.tensor([[0.0]]))
+    assert far == pytest.approx(200)
+
+
+def test_gaussian_nll_against_scipy():
+    out, x, log_variance = normal(6, 3).numpy(), normal(6, 3, seed=1).numpy(), np.array([0.0, 1.0, -2.0])
+    expected = -norm.logpdf(x, out, np.exp(log_variance / 2)).sum(1) - 1.5 * np.log(2 * np.pi)
+    found = F.gaussian_nll(*map(torch.from_numpy, (out, x, log_variance)))
+    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(
+        F.gaussian_nll(torch.from_numpy(out), torch.from_numpy(x)), 0.5 * ((x - out) ** 2).sum(1)
+    )
+
+
+BLOCKS, VALID = torch.tensor([[1, 2, 3], [4, 5, 4]]), torch.tensor([[True, True, True], [True, True, False]])
+
+
+def test_categorical_nll_against_numpy():
+    """A block of three columns and one of two, whose list is filled up; the first column belongs to none."""
+    out, x = normal(6, 6).numpy(), np.zeros((6, 6))
+    chosen = RNG.integers(0, 3, 6), RNG.integers(0, 2, 6)
+    x[:, 0] = 7
+    x[np.arange(6), 1 + chosen[0]] = x[np.arange(6), 4 + chosen[1]] = 1
+    expected = 0
+    for first, width, own in ((1, 3, chosen[0]), (4, 2, chosen[1])):
+        p = np.exp(out[:, first : first + width])
+        expected = expected - np.log(p[np.arange(6), own] / p.sum(1))
+    found = F.categorical_nll(torch.from_numpy(out), torch.from_numpy(x), BLOCKS, VALID)
+    np.testing.assert_allclose(found, expected)
+
+
+def test_categorical_nll_has_a_finite_gradient_and_none_without_blocks():
+    out = normal(4, 6).requires_grad_()
+    F.categorical_nll(out, torch.eye(6)[[1, 4, 2, 5]].double(), BLOCKS, VALID).sum().backward()
+    assert torch.isfinite(out.grad).all()
+    assert (out.grad[:, 0] == 0).all()
+    nothing = F.categorical_nll(out, torch.zeros(4, 6), BLOCKS[:0], VALID[:0])
+    assert nothing.tolist() == [0] * 4
+
+
 STACKED = (
     "group_mean", "hsic", "project_out", "reverse_gradient", "hedge_update", "generalized_cross_entropy", "pick",
+    "gaussian_kl", "sample_gaussian", "permute_columns", "density_log_ratio", "gradient_explanation",
+    "clamp_perturbation", "bernoulli_nll", "gaussian_nll", "categorical_nll",
 )  # fmt: skip
 
 
@@ -175,6 +316,15 @@ def test_formulas_run_on_a_stack_of_models(function):
         "hedge_update": lambda v: F.hedge_update(v[:, 0], v[:, 1], 0.5),
         "generalized_cross_entropy": lambda v: F.generalized_cross_entropy(v, s, 0.5),
         "pick": lambda v: F.pick(v, v[:, 0])[0],
+        "gaussian_kl": lambda v: F.gaussian_kl(v, 1 - v),
+        "sample_gaussian": lambda v: F.sample_gaussian(v, -v, v),
+        "permute_columns": lambda v: F.permute_columns(v, (7 * v) % 1),
+        "density_log_ratio": F.density_log_ratio,
+        "gradient_explanation": lambda v: F.gradient_explanation(lambda z: (z @ v.T) ** 2, v),
+        "clamp_perturbation": lambda v: F.clamp_perturbation(v - 0.5, v, v.mean()),
+        "bernoulli_nll": lambda v: F.bernoulli_nll(v, 1 - v),
+        "gaussian_nll": lambda v: F.gaussian_nll(v, 1 - v, v.mean(0)),
+        "categorical_nll": lambda v: F.categorical_nll(v, 1 - v, torch.tensor([[0, 1]]), torch.tensor([[True, True]])),
     }
     call = calls[function]
     torch.testing.assert_close(torch.vmap(call)(x), torch.stack([call(v) for v in x]))

@@ -185,7 +185,7 @@ def test_bagging(cls, routing):
     model.fit(X, y, sensitive_features=s)
     for net, drawn in zip(model.estimators_, model.estimators_samples_):
         assert len(drawn) == 60
-        again = small(cls, random_state=net.random_state).fit(X[drawn], y[drawn], sensitive_features=s[drawn])
+        again = clone(net).fit(X[drawn], y[drawn], sensitive_features=s[drawn])
         assert same_weights(net, again)  # each net saw the groups of its own rows
     assert not same_weights(*model.estimators_)
     assert model.predict_proba(X).shape == (120, 2)

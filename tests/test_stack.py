@@ -36,6 +36,9 @@ OTHER = {
         dict(adversary_optimizer=torch.optim.SGD, adversary_lr=0.1, adversary_hidden=()),
         dict(constraint="equal_opportunity", pos_label=0),
     ],
+    "DVGEClassifier": [
+        dict(explain="logit", clip=1.0), dict(explain="neg_logit"), dict(latent="sample"), dict(early_stopping=True),
+    ],
     "GroupDROClassifier": [
         dict(absent="ema"), dict(absent="importance"), dict(normalize_loss=True), dict(balanced=False),
         dict(balanced=False, absent="ema", normalize_loss=True), dict(early_stopping=False, batch_size=8),

@@ -10,7 +10,7 @@
 =====================  ===================================================================================
 """
 
-from skfair.base._checks import check_choice, check_number
+from skfair.base._checks import check_choice, check_is_fitted, check_number
 from skfair.base._classifier import BaseClassifier, two_logits
 from skfair.base._evaluation import evaluation_mode, evaluation_module
 from skfair.base._net import BaseNet
@@ -18,6 +18,6 @@ from skfair.base._transformer import BaseTransformer
 from skfair.base._two_players import BaseTwoPlayerNet
 
 __all__ = [
-    "BaseClassifier", "BaseNet", "BaseTransformer", "BaseTwoPlayerNet", "check_choice", "check_number", "evaluation_mode",
-    "evaluation_module", "two_logits",
+    "BaseClassifier", "BaseNet", "BaseTransformer", "BaseTwoPlayerNet", "check_choice", "check_is_fitted", "check_number",
+    "evaluation_mode", "evaluation_module", "two_logits",
 ]  # fmt: skip

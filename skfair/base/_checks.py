@@ -5,13 +5,14 @@ import numbers
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skfair._sensitive import select_columns, sensitive_frame
 from skfair.base._skorch import resolve_device
 
 __all__ = [
-    "check_choice", "check_common_parameters", "check_number", "check_watched", "check_X", "named", "sensitive_input",
+    "check_choice", "check_common_parameters", "check_is_fitted", "check_number", "check_watched", "check_X", "named",
+    "sensitive_input",
 ]  # fmt: skip
 
 
@@ -52,6 +53,10 @@ def check_common_parameters(net):
     stop = net.early_stopping
     if not (stop is None or isinstance(stop, bool | np.bool_ | str) or callable(stop)):
         raise ValueError(f"early_stopping must be True, False, the name of a metric or a callable, got {stop!r}.")
+    if not (hasattr(net, "predict") or stop is None or isinstance(stop, bool | np.bool_) or stop == "loss"):
+        raise ValueError(
+            f"early_stopping must be True, False or 'loss': a transformer predicts no labels; got {stop!r}."
+        )
     resolve_device(net.device)
 
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from sklearn.base import clone
 from sklearn.utils.validation import _check_sample_weight
@@ -271,10 +272,12 @@ class BaseNet(SensitiveFeaturesConsumer, EncodingNet):
 
     def transform_stage(self, fitted, X, method="transform", **kwargs):
         """What a fitted earlier stage makes of X, as an array."""
-        return np.asarray(getattr(fitted, method)(named(self, X), **kwargs))
+        made = getattr(fitted, method)(named(self, X), **kwargs)
+        return made.toarray() if sp.issparse(made) else np.asarray(made)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.three_d_array = True
+        tags.target_tags.required |= self.min_classes > 1
         return tags

@@ -54,25 +54,35 @@ def train_stack(members, on_epoch=None):
 
 def bytes_of(member):
     """Memory that one more model of this kind takes in a stack: found by one step of a copy of it."""
-    net, saved = member.net, {}
+    net = member.net
     probe = shallow(net, type(net))
     attach(probe, copy.deepcopy(players_of(net)))
     probe.streams_ = copy.deepcopy(net.streams_)
     start, stop = member.loader.bounds()[0]
     rows = member.train.take(torch.arange(start, stop, device=member.train.device))
     batch = probe._with_draws(probe._as_batch(rows))
-
-    def note(tensor):
-        storage = tensor.untyped_storage()
-        saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
     probe._set_training(True)
-    with probe.streams_("network"), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        probe.objective(probe.infer(batch.x), batch)
+    with probe.streams_("network"):
+        loss = probe.objective(probe.infer(batch.x), batch)
     weights = sum(tensor.nbytes for tensor in tensors_of(net).values())
     # weights, gradients, two moments, the best epoch's copy; activations and their gradients
-    return 5 * weights + 2 * sum(saved.values())
+    return 5 * weights + 2 * _kept_bytes(loss)
+
+
+def _kept_bytes(loss):
+    """Memory of what is kept for the way back; torch's own hooks for it cannot see past a ``torch.func.grad``."""
+    kept, seen, ahead = {}, set(), [loss.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        ahead += [before for before, _ in node.next_functions]
+        values = [getattr(node, name) for name in dir(node) if name.startswith("_saved_") or name == "saved_tensors"]
+        parts = [part for value in values for part in (value if isinstance(value, tuple | list) else [value])]
+        storages = [part.untyped_storage() for part in parts if isinstance(part, torch.Tensor)]
+        kept |= {storage.data_ptr(): storage.nbytes() for storage in storages}
+    return sum(kept.values())
 
 
 # ---------------------------------------------------------------------- the stacked net

@@ -4,13 +4,15 @@ import numbers
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 import torch
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from sklearn.model_selection import StratifiedShuffleSplit, check_cv
 
 from skfair._sensitive import SensitiveEncoder, sensitive_frame
-from skfair.base._members import make_members
+from skfair.base import BaseClassifier, check_choice, check_number
+from skfair.base._members import make_members, unstackable
 from skfair.base._stack import stacks_of, train_stack
 from skfair.functional import clamp_perturbation, gradient_explanation
 from skfair.robust import ERMClassifier
@@ -102,6 +104,8 @@ def sensitive_leakage(
     if len(Z) != len(groups):
         raise ValueError(f"there are codes of {len(Z)} rows, but sensitive_features of {len(groups)}.")
     _check(eta, explain, clip, n_removed, Z.shape[1], groups)
+    if not (probe is None or isinstance(probe, BaseClassifier)):
+        raise ValueError(f"probe must be a classifier of skfair, got {probe!r}.")
     probe = ERMClassifier(max_epochs=20, random_state=_seed(random_state)) if probe is None else probe
     found = []
     for number, (train, test) in enumerate(_splits(cv, Z, groups, random_state)):
@@ -115,11 +119,11 @@ def _seed(random_state):
 
 
 def _codes(encoder, X):
-    if hasattr(encoder, "transform"):
+    if hasattr(encoder, "transform") and hasattr(encoder, "fit"):  # a DataFrame has a transform too
         if X is None:
             raise ValueError("X is needed: its rows are to be encoded.")
         encoder = encoder.transform(X)
-    Z = np.asarray(encoder, dtype=np.float32)
+    Z = np.array(encoder.toarray() if sp.issparse(encoder) else encoder, dtype=np.float32)
     if Z.ndim != 2 or not np.isfinite(Z).all():
         raise ValueError(f"the codes must be finite numbers of shape (n, D), got the shape {Z.shape}.")
     return Z
@@ -131,14 +135,13 @@ def _groups(sensitive_features):
 
 
 def _check(eta, explain, clip, n_removed, width, groups):
-    if explain not in ("ce", "neg_logit", "logit"):
-        raise ValueError(f"explain must be one of ['ce', 'logit', 'neg_logit'], got {explain!r}.")
-    if clip is not None and not clip >= 0:
-        raise ValueError(f"clip must be a number >= 0 or None, got {clip!r}.")
-    if not all(value >= 0 for value in eta):
-        raise ValueError(f"eta must hold numbers >= 0, got {list(eta)}.")
-    if not 0 <= n_removed < width:
-        raise ValueError(f"n_removed must be >= 0 and less than the {width} dimensions, got {n_removed!r}.")
+    check_choice("explain", explain, {"ce", "neg_logit", "logit"})
+    check_number("clip", 0 if clip is None else clip, low=0)
+    if np.ndim(eta) != 1:
+        raise ValueError(f"eta must be a sequence of numbers, got {eta!r}.")
+    for value in eta:
+        check_number("each eta", value, low=0)
+    check_number("n_removed", n_removed, low=0, high=width - 1, integer=True)  # one dimension has to stay
     if len(np.unique(groups)) < 2:
         raise ValueError("sensitive_features has only one group: there is nothing to read.")
 
@@ -202,10 +205,12 @@ def _clamped(v, Z, clip):
 
 def _retrained(probe, codes, groups):
     """A probe for each of the codes, trained side by side where their widths agree."""
+    if unstackable(probe) is not None:
+        return [clone(probe).fit(Z, groups) for Z in codes]
     members = [make_members([clone(probe)], Z, groups)[0] for Z in codes]
+    for stack in stacks_of([member for member in members if member.exception is None]):
+        train_stack(stack)
     for member in members:
         if member.exception is not None:
             raise member.exception
-    for stack in stacks_of(members):
-        train_stack(stack)
     return [member.net for member in members]

@@ -111,6 +111,11 @@ class ConvVAE(_GaussianEncoder):
         back = _convolutions(nn.ConvTranspose2d, widths[-2::-1], [SHRINK] + [HALVE] * 4)
         self.decoder = nn.Sequential(*first, *back)
 
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if x.ndim != 4 or x.shape[-2:] != (64, 64):
+            raise ValueError(f"ConvVAE takes images of shape (n, C, 64, 64), got {tuple(x.shape)}.")
+        return super().forward(x)
+
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """The decoder's output for codes (n, D), of shape (n, C, 64, 64)."""
         return self.decoder(z.reshape(*z.shape, 1, 1))

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-__all__ = ["check_likelihood", "likelihoods"]
+__all__ = ["check_likelihood", "check_range", "likelihoods"]
 
 WORDS = ("auto", "bernoulli", "gaussian")
 
 
 def check_likelihood(likelihood):
     """Raise a ValueError unless it is one of the words, or a sequence of them."""
-    words = [likelihood] if isinstance(likelihood, str) else list(likelihood)
+    words = list(likelihood) if isinstance(likelihood, list | tuple | np.ndarray) else [likelihood]
     bad = [word for word in words if not isinstance(word, str) or word not in WORDS]
     if bad:
         raise ValueError(f"likelihood must be one of {sorted(WORDS)}, or such a word for each column, got {bad[0]!r}.")
@@ -35,20 +35,32 @@ def likelihoods(X, likelihood):
     asked = np.full(d, likelihood, dtype=object) if isinstance(likelihood, str) else np.array(likelihood, dtype=object)
     if asked.shape != (d,):
         raise ValueError(f"likelihood has {asked.size} entries, but X has {d} columns.")
-    low, high = _along(X.min(axis=0)), _along(X.max(axis=0))
+    check_range(X, asked == "bernoulli")
+    low, high = _ranges(X)
     within = (low >= 0) & (high <= 1)
-    outside = np.flatnonzero((asked == "bernoulli") & ~within)
-    if len(outside):
-        j = outside[0]
-        raise ValueError(
-            f"likelihood='bernoulli' needs values in [0, 1], but column {j} of X goes from {low[j]:g} to {high[j]:g}: "
-            "scale it (MinMaxScaler), or use 'gaussian' or 'auto'."
-        )
     kinds = np.where(asked == "auto", np.where(within, "bernoulli", "gaussian"), asked).astype(object)
     blocks = _one_hot_blocks(X, (asked == "auto") & within) if X.shape[1] <= 10_000 else []
     for block in blocks:
         kinds[block] = "categorical"
     return kinds, blocks
+
+
+def check_range(X, needed):
+    """Raise a ValueError if one of the columns in question leaves [0, 1]."""
+    low, high = _ranges(X)
+    outside = np.flatnonzero(needed & ((low < 0) | (high > 1)))
+    if len(outside):
+        j = outside[0]
+        raise ValueError(
+            f"a Bernoulli likelihood needs values in [0, 1], but column {j} of X goes from {low[j]:g} to {high[j]:g}: "
+            "scale it (MinMaxScaler), or use likelihood='gaussian' or 'auto'."
+        )
+
+
+def _ranges(X):
+    """Least and largest value of each column."""
+    X = X if hasattr(X, "tocsc") else X.reshape(len(X), -1)
+    return _along(X.min(axis=0)), _along(X.max(axis=0))
 
 
 def _along(values):

@@ -6,6 +6,7 @@ from skfair.base import (
     BaseNet,
     BaseTransformer,
     check_choice,
+    check_is_fitted,
     check_number,
     evaluation_mode,
     two_logits,
@@ -44,14 +45,13 @@ class BaseDVGE(BaseNet):
     def check_parameters(self):
         check_number("eta_sensitive", self.eta_sensitive, low=0)
         check_number("eta_task", self.eta_task, low=0)
-        if self.clip is not None:
-            check_number("clip", self.clip, low=0)
+        check_number("clip", 0 if self.clip is None else self.clip, low=0)
         check_choice("explain", self.explain, {"ce", "neg_logit", "logit"})
         check_choice("latent", self.latent, {"mean", "sample"})
         check_number("sensitive_epochs", self.sensitive_epochs, low=1, integer=True)
         check_number("sensitive_lr", self.sensitive_lr, low=0, closed=False)
-        if self.encoder is not None and not hasattr(self.encoder, "transform"):
-            raise ValueError(f"encoder must be a transformer, got {type(self.encoder).__name__}.")
+        if isinstance(self.encoder, type) or not (self.encoder is None or hasattr(self.encoder, "transform")):
+            raise ValueError(f"encoder must be a transformer, not a class, got {self.encoder!r}.")
         if self.latent == "sample" and not hasattr(self.encoder or FactorVAETransformer, "sample"):
             raise ValueError(f"latent='sample' needs an encoder with a posterior, got {type(self.encoder).__name__}.")
 
@@ -67,8 +67,7 @@ class BaseDVGE(BaseNet):
 
     def inputs(self, X, *, training):
         if training and self.latent == "sample":
-            seed = self.streams_.seed_of("latent")
-            return self.transform_stage(self.encoder_, X, "sample", random_state=seed)
+            return self.transform_stage(self.encoder_, X, "sample", random_state=self.streams_.seed_of("latent"))
         return self.transform_stage(self.encoder_, X)
 
     # ------------------------------------------------------------------ the head
@@ -99,7 +98,8 @@ class BaseDVGE(BaseNet):
         -------
         array of shape (n, D), float64
         """
-        Z = torch.as_tensor(np.asarray(Z, dtype=np.float32), device=self.device_)
+        check_is_fitted(self)
+        Z = torch.as_tensor(np.array(Z, dtype=np.float32), device=self.device_)
         return self.perturbed(Z).cpu().double().numpy()
 
 
@@ -292,6 +292,7 @@ class DVGETransformer(BaseDVGE, BaseTransformer):
         -------
         array of shape (n, ...)
         """
+        check_is_fitted(self)
         return self.encoder_.inverse_transform(X)
 
     @property

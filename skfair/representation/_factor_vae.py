@@ -111,6 +111,10 @@ class FactorVAETransformer(BaseVAE, BaseTwoPlayerNet):
 
 def discriminator(in_features, out_features, hidden):
     """A multilayer perceptron with LeakyReLU(0.2) and without dropout."""
+    if isinstance(hidden, int):
+        raise ValueError(
+            f"adversary_hidden must hold the widths of the hidden layers, such as ({hidden},), got {hidden}."
+        )
     leaky = functools.partial(nn.LeakyReLU, 0.2)
     return MLP(in_features, out_features, hidden=hidden, dropout=0.0, activation=leaky)
 

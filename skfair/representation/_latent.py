@@ -1,10 +1,10 @@
 import numpy as np
 import torch
 
-from skfair.base import BaseTransformer, check_number, evaluation_module
+from skfair.base import BaseTransformer, check_is_fitted, check_number, evaluation_module
 from skfair.functional import bernoulli_nll, categorical_nll, gaussian_kl, gaussian_nll, sample_gaussian
 from skfair.modules import VAE
-from skfair.representation._columns import check_likelihood, likelihoods
+from skfair.representation._columns import check_likelihood, check_range, likelihoods
 
 __all__ = ["BaseVAE"]
 
@@ -60,6 +60,11 @@ class BaseVAE(BaseTransformer):
     def prepare(self, X, y, *, sensitive_features, sample_weight):
         self.likelihood_, self.blocks_ = likelihoods(X, self.likelihood)
         return sample_weight
+
+    def inputs(self, X, *, training):
+        if training:  # rows of a later partial_fit may leave [0, 1]
+            check_range(X, self.likelihood_ != "gaussian")
+        return X
 
     def make_state(self, rows):
         width = max([1, *map(len, self.blocks_)])
@@ -130,7 +135,8 @@ class BaseVAE(BaseTransformer):
         array of shape (n, ...), float64
             In the form of the rows that the net was fitted on.
         """
-        Z = np.asarray(Z, dtype=np.float64)
+        check_is_fitted(self)
+        Z = np.array(Z, dtype=np.float64)  # a copy: torch refuses what is read-only, as pandas gives it
         if Z.ndim != 2 or Z.shape[1] != self.n_latents_:
             raise ValueError(f"Z has the shape {Z.shape}, expected (n, {self.n_latents_}): one column per dimension.")
         module, dtype = evaluation_module(self.module_)
@@ -198,7 +204,8 @@ class BaseVAE(BaseTransformer):
         array of shape (n, ...), float64
             The expected values of the columns (probabilities, where they are Bernoulli or one-hot).
         """
-        X = np.asarray(X, dtype=np.float64)
+        check_is_fitted(self)
+        X = np.array(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != self._n_features_out:
             raise ValueError(
                 f"X has the shape {X.shape}, expected (n, {self._n_features_out}) as transform returns it."

@@ -5,7 +5,7 @@ import pytest
 import torch
 from common import toy
 
-from skfair.modules import MLP, TabularMLP
+from skfair.modules import MLP, VAE, ConvVAE, TabularMLP
 from skfair.robust import ERMClassifier
 
 
@@ -27,6 +27,41 @@ def test_forward_is_head_after_encoder(hidden, encoder_layers):
     assert z.shape == (4, net.representation_features)
     torch.testing.assert_close(net(x), net.head(z))
     assert net(x).shape == (4, 3)
+
+
+def n_parameters(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_autoencoders_have_the_sizes_of_the_dvge_paper():
+    images, table = ConvVAE(10, in_channels=3), VAE(20, n_components=10, hidden=(1000,) * 5)
+    assert [n_parameters(part) for part in (images.encoder, images.decoder)] == [383_956, 381_379]
+    assert [n_parameters(part) for part in (table.encoder, table.decoder)] == [4_045_020, 4_035_020]
+    assert n_parameters(table) == 4_045_020 + 4_035_020 + 20  # a variance per column
+    assert n_parameters(MLP(10, 2, hidden=(1000,) * 5, dropout=0.0)) == 4_017_002
+
+
+@pytest.mark.parametrize("n_components", [1, 3])
+@pytest.mark.parametrize("n", [1, 2])
+def test_autoencoders_of_one_row_and_one_dimension(n, n_components):
+    for net, x in ((ConvVAE(n_components, 1), torch.rand(n, 1, 64, 64)), (VAE(5, n_components), torch.rand(n, 5))):
+        mean, log_variance = net(x)
+        assert mean.shape == log_variance.shape == (n, n_components)
+        assert net.decode(mean).shape == x.shape
+
+
+def test_variances_of_codes_stay_finite():
+    net = VAE(2, 1)
+    assert net(1e9 * torch.randn(50, 2))[1].abs().max() == 20
+
+
+def test_an_autoencoder_takes_means_first_and_is_linear_between_its_kinks():
+    net = VAE(4, 2, hidden=())
+    x = torch.randn(3, 4)
+    out = x @ net.encoder[1][0].weight.T + net.encoder[1][0].bias
+    torch.testing.assert_close(torch.cat(net(x), 1), out)
+    kinks = [part for part in VAE(4, 2).modules() if isinstance(part, torch.nn.LeakyReLU)]
+    assert [part.negative_slope for part in kinks] == [0.2] * 4
 
 
 def test_more_axes_are_flattened():
