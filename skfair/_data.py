@@ -22,6 +22,7 @@ class Batch(NamedTuple):
     index: torch.Tensor  # (n,) int64, row in the training set
     draw: torch.Tensor = None  # (n, m) float32, uniform random numbers of this step, for methods that ask for some
     adversary_draw: torch.Tensor = None  # the same for the adversary, from a stream of its own
+    extra: torch.Tensor = None  # (n, m) float32, what a method keeps of each row
 
 
 class Rows(torch.utils.data.Dataset):

@@ -13,11 +13,11 @@ __all__ = ["BestEpoch", "FairnessScoring", "Progress", "default_callbacks"]
 def default_callbacks(net):
     """The callbacks that ``early_stopping`` and ``verbose`` ask for, as (name, callback) pairs."""
     callbacks = []
-    if net.early_stopping:
+    if net.watched_:
         monitor, lower_is_better = "valid_loss", True
-        if not isinstance(net.early_stopping, bool | np.bool_) and net.early_stopping != "loss":
+        if not isinstance(net.watched_, bool | np.bool_) and net.watched_ != "loss":
             monitor, lower_is_better = "valid_score", False
-            callbacks.append(("fairness_scoring", FairnessScoring(net.early_stopping, name=monitor)))
+            callbacks.append(("fairness_scoring", FairnessScoring(net.watched_, name=monitor)))
         callbacks.append(("best_epoch", BestEpoch(monitor, lower_is_better, net.patience)))
     if net.verbose > 1:
         callbacks += [("epoch_timer", EpochTimer()), ("print_log", PrintLog())]
@@ -30,6 +30,8 @@ def _resolve_score(score):
     """A function ``(y_true, y_pred, *, sensitive_features, sample_weight)``, greater is better."""
     if isinstance(score, str) and score == "accuracy":
         return _accuracy
+    if isinstance(score, str) and score == "worst_class_accuracy":
+        return _worst_class_accuracy
     if isinstance(score, str):
         from skfair.metrics import get_scorer
 
@@ -39,6 +41,14 @@ def _resolve_score(score):
 
 def _accuracy(y_true, y_pred, *, sensitive_features=None, sample_weight=None):
     return float(np.average(np.asarray(y_true) == np.asarray(y_pred), weights=sample_weight))
+
+
+def _worst_class_accuracy(y_true, y_pred, *, sensitive_features=None, sample_weight=None):
+    """The accuracy within the class where it is lowest."""
+    y_true, right = np.asarray(y_true), np.asarray(y_true) == np.asarray(y_pred)
+    weight = np.ones(len(right)) if sample_weight is None else np.asarray(sample_weight)
+    classes = [y_true == label for label in np.unique(y_true)]
+    return float(min(np.average(right[rows], weights=weight[rows]) for rows in classes if weight[rows].any()))
 
 
 class FairnessScoring(Callback):

@@ -9,13 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from common import network_output, output, rows, small
+from common import RIGHTLY_WARNED, network_output, output, rows, small
 from sklearn.exceptions import NotFittedError
 
 from skfair.adversarial import AdversarialClassifier
 from skfair.regularization import RegularizedClassifier
 from skfair.robust import ERMClassifier, GroupDROClassifier
 from skfair.utils import all_estimators
+
+pytestmark = RIGHTLY_WARNED
+
 
 every_estimator = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_estimators()])
 every_classifier = pytest.mark.parametrize(

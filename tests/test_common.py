@@ -1,7 +1,10 @@
 """scikit-learn's own checks, on every estimator of the library, with the real network."""
 
-from common import all_quick
+from common import RIGHTLY_WARNED, all_quick
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
+pytestmark = RIGHTLY_WARNED
+
 
 REASON = (
     "a weight of 2 and a row given twice are the same loss, but not the same minibatches, dropout or held-out rows; "

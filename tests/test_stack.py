@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from common import SomeGroups, output, quick, rows, small
+from common import RIGHTLY_WARNED, SomeGroups, output, quick, rows, small
+from sklearn.linear_model import LogisticRegression
 from skorch.callbacks import Callback, EarlyStopping, Freezer, GradientNormClipping, LRScheduler
 
 from skfair.adversarial import AdversarialClassifier
@@ -22,6 +23,9 @@ from skfair.modules import MLP
 from skfair.regularization import RegularizedClassifier
 from skfair.robust import ERMClassifier, GroupDROClassifier
 from skfair.utils import all_estimators
+
+pytestmark = RIGHTLY_WARNED
+
 
 PLAIN = dict(module__hidden=(8, 6), module__dropout=0.0)  # what dropout draws depends on the stack
 STACKABLE = {name: cls for name, cls in all_estimators() if cls.stacks_over is not None}
@@ -36,6 +40,11 @@ OTHER = {
         dict(adversary_optimizer=torch.optim.SGD, adversary_lr=0.1, adversary_hidden=()),
         dict(constraint="equal_opportunity", pos_label=0),
     ],
+    "ChiSquareDROClassifier": [dict(convention="hashimoto")],
+    "DistillationClassifier": [dict(teacher=LogisticRegression(), out_of_fold=2)],
+    "JTTClassifier": [dict(error_set="online", upweight_mode="code")],
+    "LfFClassifier": [dict(norm="quantile"), dict(norm=None, gce_scale="code")],
+    "ARLClassifier": [dict(pretrain_steps=0, sees_label=False)],
     "DVGEClassifier": [
         dict(explain="logit", clip=1.0), dict(explain="neg_logit"), dict(latent="sample"), dict(early_stopping=True),
     ],
@@ -83,9 +92,22 @@ every_variant = pytest.mark.parametrize(("cls", "other"), variants(slow=False))
 every_variant_if_slow = pytest.mark.parametrize(("cls", "other"), variants(slow=True))
 
 
+# two other values of numbers that are confined to an interval; all others take 0 and a multiple
+WITHIN = {
+    "CVaRDROClassifier": {"alpha": [0.3, 1.0]},
+    "ChiSquareDROClassifier": {"alpha_min": [0.3, 1.0]},
+    "DistillationClassifier": {"share": [0.0, 0.5], "temperature": [0.5, 4.0]},
+    "GroupDROClassifier": {"step_size": [0.0, 0.05], "adjustment": [5.0, 50.0]},
+    "JTTClassifier": {"upweight": [1, 7]},
+    "LfFClassifier": {"q": [0.2, 1.0], "ema": [0.0, 0.3]},
+}  # fmt: skip
+
+
 def varied(cls):
     """Parameters in which the nets of a stack differ: other values of each number that the class names."""
     values = [{}]
+    if cls.__name__ in WITHIN:
+        return values + [{name: value} for name, found in WITHIN[cls.__name__].items() for value in found]
     for name in cls.stacks_over:
         default = float(getattr(cls(), name))
         values += [{name: value} for value in ([5.0, 50.0] if default == 0 else [0.0, 5 * default])]
@@ -184,6 +206,9 @@ def test_a_stack_of_one_equals_the_single_fit(cls, other):
 def test_parameters_that_vary_together(cls):
     """All numbers of the method at once, each in another order."""
     grid = [dict(zip(cls.stacks_over, values)) for values in ([0.1, 2.0], [0.5, 0.0], [1.0, 0.3], [1.0, 2.0])]
+    if cls.__name__ in WITHIN:
+        within = WITHIN[cls.__name__]
+        grid = [{name: within[name][(k >> i) % 2] for i, name in enumerate(within)} for k in range(4)]
     assert_stack_equals_fits(make_nets(cls, grid[: 4 if cls.stacks_over else 1]), data_of(*rows()))
 
 

@@ -12,8 +12,11 @@ from skfair.base._skorch import resolve_device
 
 __all__ = [
     "check_choice", "check_common_parameters", "check_is_fitted", "check_number", "check_watched", "check_X", "named",
-    "sensitive_input",
+    "sensitive_input", "watches_groups",
 ]  # fmt: skip
+
+
+BLIND = ("accuracy", "loss", "worst_class_accuracy")  # what may be watched without groups
 
 
 def check_number(name, value, *, low=None, high=None, integer=False, closed=True):
@@ -76,13 +79,18 @@ def check_X(net, X, *, reset, y="no_validation"):
     return X
 
 
+def watches_groups(net):
+    """Whether what is watched on held-out rows is a fairness metric."""
+    named = isinstance(net.watched_, str) and net.watched_ not in BLIND
+    return named or hasattr(net.watched_, "score_predictions")
+
+
 def check_watched(net, group):
     """Raise a ValueError if ``early_stopping`` names a fairness metric and the groups are not known."""
-    named = isinstance(net.early_stopping, str) and net.early_stopping not in ("accuracy", "loss")
     unknown = net.groups_ is None or bool((group < 0).any())
-    if unknown and (named or hasattr(net.early_stopping, "score_predictions")):
+    if unknown and watches_groups(net):
         raise ValueError(
-            f"early_stopping={net.early_stopping!r} needs sensitive_features at fit and got none. Pass fit(X, y, "
+            f"early_stopping={net.watched_!r} needs sensitive_features at fit and got none. Pass fit(X, y, "
             "sensitive_features=...), or name columns of X in sensitive_columns=..., or watch 'accuracy' or 'loss'."
         )
 

@@ -30,6 +30,8 @@ class LoopNet(SkorchNet):
         with self.streams_("network"):
             if fresh:
                 self._build(train)
+            else:
+                self.renew_state(train)
             self.run_loop(train, valid, epochs)
         self._set_training(False)
         self.complete(train)
@@ -133,7 +135,8 @@ class LoopNet(SkorchNet):
         if rows["index"].device != device:  # a user's DataLoader
             rows = {name: value.to(device) for name, value in rows.items()}
         own = [rows[name] for name in ("sensitive", "group", "weight", "index")]
-        return Batch(x.to(device), rows.get("y"), *own, rows.get("draw"), rows.get("adversary_draw"))
+        more = {name: rows[name] for name in ("extra", "draw", "adversary_draw") if name in rows}
+        return Batch(x.to(device), rows.get("y"), *own, **more)
 
     def outputs(self, X):
         """The network's outputs for X (or Rows), in evaluation mode, as a float64 tensor on the CPU."""

@@ -50,6 +50,8 @@ def unstackable(net):
         return f"{name} is no net of skfair"
     if net.stacks_over is None:
         return f"{name} does not train in stacks"
+    if net.unstackable():
+        return net.unstackable()
     for parameter in ("optimizer", "adversary_optimizer"):
         optimizer = getattr(net, parameter, torch.optim.Adam)
         if getattr(torch.optim, getattr(optimizer, "__name__", ""), None) is not optimizer or (
@@ -123,6 +125,7 @@ def _make_ready(member, shared, data):
     attributes, (member.train, member.valid) = shared.prepared[key]
     member.prepared = {name: value for name, value in attributes.items() if name != "streams_"}
     vars(net).update(attributes, streams_=copy.deepcopy(attributes["streams_"]))
+    member.train = net._repeated(member.train)
     _build(member)
 
 
@@ -131,9 +134,9 @@ def _prepare(net, seed, encoded):
     before = dict(vars(net))
     net.streams_ = Streams(seed, net.device_)
     rows = net._weighted_rows(encoded)
-    if net.early_stopping:
+    if net.watched_:
         check_watched(net, rows.y["group"])
-    parts = net._hold_out(rows) if net.early_stopping else (rows, None)
+    parts = net._hold_out(rows) if net.watched_ else (rows, None)
     return _changed(before, net), parts
 
 

@@ -3,26 +3,18 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 import torch
-from sklearn.base import clone
 from sklearn.utils.validation import _check_sample_weight
 from torch import nn
 
 from skfair._data import make_rows, split_rows
 from skfair._random import Streams, draw_seed
 from skfair._routing import SensitiveFeaturesConsumer
-from skfair.base._checks import check_common_parameters, check_watched, named, sensitive_input
-from skfair.base._encoding import EncodingNet
+from skfair.base._checks import BLIND, check_common_parameters, check_watched, sensitive_input
+from skfair.base._stages import StagedNet
 from skfair.modules import MLP
 
 __all__ = ["BaseNet"]
-
-# the parameters that an earlier stage of a method takes over
-SHARED = (
-    "module", "criterion", "optimizer", "lr", "weight_decay", "momentum", "max_epochs", "batch_size", "shuffle",
-    "missing_groups", "device",
-)  # fmt: skip
 
 
 class Encoded(NamedTuple):
@@ -35,7 +27,7 @@ class Encoded(NamedTuple):
     weight: np.ndarray | None
 
 
-class BaseNet(SensitiveFeaturesConsumer, EncodingNet):
+class BaseNet(SensitiveFeaturesConsumer, StagedNet):
     """Base of all estimators: a network trained by skorch's loop on rows that carry labels, groups and weights.
 
     A method is a subclass that writes ``objective`` and, where it needs them, the other hooks. See CONTRIBUTING.md for a
@@ -96,7 +88,7 @@ class BaseNet(SensitiveFeaturesConsumer, EncodingNet):
     n_draws = 0  # uniform random numbers that the objective needs for each row of a minibatch, as ``batch.draw``
     uses_labels = True  # whether y is read at all
     min_classes = 1  # raise at fit when there are fewer labels
-    input_stages = ()  # attributes set by ``prepare`` that only ``inputs`` reads
+    input_stages = ()  # attributes set by ``prepare`` that no objective reads, but ``inputs`` or ``extras``
 
     def __init__(
         self, *, module=MLP, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=1e-3, weight_decay=0.0,
@@ -124,6 +116,11 @@ class BaseNet(SensitiveFeaturesConsumer, EncodingNet):
         """
         return sample_weight
 
+    @property
+    def watched_(self):
+        """What chooses the best epoch, as ``early_stopping`` says it; a method may have a word of its own for it."""
+        return self.early_stopping
+
     def inputs(self, X, *, training):
         """What the network sees instead of X, an array or CSR matrix with as many rows; after ``prepare``.
 
@@ -138,6 +135,21 @@ class BaseNet(SensitiveFeaturesConsumer, EncodingNet):
     def adapt_module(self, module):
         """The network as it is trained; ``module`` is the one just made, with its initial weights."""
         return module
+
+    def unstackable(self):
+        """Why this net cannot be trained in a stack though its class can; None if it can."""
+        return None
+
+    def extras(self, X, y):
+        """What else belongs to each row of X, an array (n, m), as ``batch.extra``; None: nothing."""
+        return None
+
+    def epoch_rows(self, rows):
+        """Positions of the rows that an epoch goes over, int64 tensor, some maybe several times; None: each once."""
+        return None
+
+    def renew_state(self, rows):
+        """Before a later ``partial_fit`` (or warm start): forget what the state keeps of single rows."""
 
     def complete(self, rows):
         """Later stages, after the network is trained on these Rows."""
@@ -178,10 +190,7 @@ class BaseNet(SensitiveFeaturesConsumer, EncodingNet):
         """
         fresh = not (self.warm_start and self.initialized_)
         data = self._check_fit(X, y, sensitive_features, sample_weight, reset=fresh)
-        if self.early_stopping:
-            check_watched(self, data.y["group"])
-        held_out = self._hold_out(data) if self.early_stopping else (data, None)
-        return self._train(*held_out, fresh=fresh, epochs=self.max_epochs)
+        return self._train(*self._parts(data), fresh=fresh, epochs=self.max_epochs)
 
     def partial_fit(self, X, y=None, classes=None, *, sensitive_features=None, sample_weight=None):
         """Train for one pass over these rows, from the present weights and without held-out rows.
@@ -199,7 +208,7 @@ class BaseNet(SensitiveFeaturesConsumer, EncodingNet):
         """
         fresh = not self.initialized_
         data = self._check_fit(X, y, sensitive_features, sample_weight, reset=fresh, classes=classes)
-        return self._train(data, None, fresh=fresh, epochs=1)
+        return self._train(self._repeated(data), None, fresh=fresh, epochs=1)
 
     def _check_fit(self, X, y, sensitive_features, sample_weight, *, reset, classes=None):
         """Check all that is given, before any training, and return it as Rows."""
@@ -230,50 +239,36 @@ class BaseNet(SensitiveFeaturesConsumer, EncodingNet):
         groups = {**groups, "group": self.training_groups(X, self.decode_labels(y), groups["group"])}
         weight = np.ones(X.shape[0]) if weight is None else np.asarray(weight, dtype=np.float64)
         rows = {**groups, "weight": weight / weight.mean(), "index": np.arange(X.shape[0])}
+        extra = self.extras(X, self.decode_labels(y))
+        rows = rows if extra is None else {**rows, "extra": np.asarray(extra, dtype=np.float32)}
         inputs = self.inputs(X, training=True)
         if reset:
             self.input_shape_ = inputs.shape[1:]
         return make_rows(inputs, rows if y is None else {"y": y, **rows}, self.device_)
 
+    def _parts(self, data):
+        """The rows to train on and those held out (None without early stopping)."""
+        if not self.watched_:
+            return self._repeated(data), None
+        check_watched(self, data.y["group"])
+        train, valid = self._hold_out(data)
+        return self._repeated(train), valid
+
+    def _repeated(self, rows):
+        order = self.epoch_rows(rows)
+        return rows if order is None else rows.subset(order)
+
     def _hold_out(self, data):
-        strata = data.y["group"] if "y" not in data.y else data.y["group"] + self.n_groups_ * data.y["y"]
+        blind = isinstance(self.watched_, bool | np.bool_) or self.watched_ in BLIND
+        group = 0 * data.y["group"] if blind and not self.needs_sensitive else data.y["group"]
+        strata = group if "y" not in data.y else group + self.n_groups_ * data.y["y"]
         parts = split_rows(strata.cpu().numpy(), self.validation_fraction, self.streams_.numpy("validation"))
         if len(parts[1]) == 0:
             raise ValueError(
-                f"early_stopping={self.early_stopping!r} holds out a part of each cell of label and group, but no cell "
+                f"early_stopping={self.watched_!r} holds out a part of each cell of label and group, but no cell "
                 f"of these {len(data)} rows has two rows; set early_stopping=False."
             )
         return [data.subset(torch.from_numpy(part).to(data.device)) for part in parts]
-
-    # ------------------------------------------------------------------ several stages
-    def stage(self, cls, **overrides):
-        """An unfitted ``cls`` with this net's training parameters, for an earlier stage of a method.
-
-        It gets a random stream of its own and none of this net's callbacks.
-        """
-        prefixes = set(cls._prefixes) - {"callbacks", *overrides}
-        given = self.get_params(deep=False).items()
-        shared = {name: value for name, value in given if name in SHARED or name.split("__")[0] in prefixes}
-        seed = self.streams_.seed_of(f"stage {cls.__name__}") % (2**31)
-        return cls(**{**shared, "random_state": seed, **overrides})
-
-    def fit_stage(self, name, estimator, X, y=None, *, sensitive_features=None, sample_weight=None):
-        """A fitted clone of an estimator that the user gave for an earlier stage; a ``FrozenEstimator`` stays as it is.
-
-        Without a ``random_state`` of its own it gets a stream of this net, and of the metadata what it can take.
-        """
-        fitted = clone(estimator)
-        parameters = fitted.get_params(deep=False)
-        if "random_state" in parameters and parameters["random_state"] is None:
-            fitted.set_params(random_state=self.streams_.seed_of(f"stage {name}") % 2**31)
-        given = {"sensitive_features": sensitive_features, "sample_weight": sample_weight}
-        takes = fitted.get_metadata_routing().fit.requests if isinstance(fitted, BaseNet) else {}
-        return fitted.fit(named(self, X), y, **{key: given[key] for key in takes if given[key] is not None})
-
-    def transform_stage(self, fitted, X, method="transform", **kwargs):
-        """What a fitted earlier stage makes of X, as an array."""
-        made = getattr(fitted, method)(named(self, X), **kwargs)
-        return made.toarray() if sp.issparse(made) else np.asarray(made)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

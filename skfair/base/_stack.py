@@ -228,6 +228,7 @@ class _Stacked:
         self.hand_out(k, optimizers=True)
         member.net.notify("on_train_end", X=(member.train, member.valid), y=None)
         member.net._set_training(False)
+        member.net.complete(member.train)
 
     # ------------------------------------------------------------------ models in and out
     def hand_out(self, k, optimizers=False):

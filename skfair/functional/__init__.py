@@ -19,11 +19,22 @@ from skfair.functional._latent import (
 from skfair.functional._likelihoods import bernoulli_nll, categorical_nll, gaussian_nll
 from skfair.functional._losses import generalized_cross_entropy, hsic
 from skfair.functional._reductions import group_mean, hedge_update, pick, weighted_mean
+from skfair.functional._robust import (
+    adversarial_weights,
+    bias_weights,
+    chi_square_weights,
+    cvar_weights,
+    soft_cross_entropy,
+)
 
 __all__ = [
+    "adversarial_weights",
+    "bias_weights",
     "bernoulli_nll",
     "categorical_nll",
+    "chi_square_weights",
     "clamp_perturbation",
+    "cvar_weights",
     "density_log_ratio",
     "gaussian_kl",
     "gaussian_nll",
@@ -37,5 +48,6 @@ __all__ = [
     "project_out",
     "reverse_gradient",
     "sample_gaussian",
+    "soft_cross_entropy",
     "weighted_mean",
 ]
