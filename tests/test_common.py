@@ -20,7 +20,7 @@ PERTURBED = (
 def expected_failures(estimator):
     expected = {f"check_sample_weight_equivalence_on_{kind}_data": REASON for kind in ("dense", "sparse")}
     if type(estimator).__name__ == "DVGETransformer":
-        names = ("check_transformer_general", "check_transformer_data_not_an_array", "check_set_output_transform")
+        names = ("check_transformer_general", "check_transformer_data_not_an_array")
         expected |= dict.fromkeys(names, PERTURBED)
     return expected
 

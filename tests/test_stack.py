@@ -190,6 +190,30 @@ def differences(nets, X):
 
 
 # ---------------------------------------------------------------------- a stack is its nets
+OF_A_MODE = [  # numbers that count in one mode alone, which the default is not
+    ("ChiSquareDROClassifier", dict(mode="eta"), [dict(eta=0.0), dict(eta=0.5), dict(power=1.0), dict(power=3.0)]),
+    (
+        "GroupDROClassifier",
+        dict(greedy=True, balanced=False),
+        [dict(alpha=0.4), dict(alpha=1.0), dict(minimum_weight=0.7)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "mode", "different"), OF_A_MODE, ids=[name for name, *_ in OF_A_MODE])
+def test_a_stack_equals_single_fits_in_what_counts_in_one_mode(name, mode, different):
+    nets = assert_stack_equals_fits(make_nets(STACKABLE[name], [{}, *different], **mode), data_of(*rows()))
+    assert min(differences(nets, rows()[0])) > 1e-6
+
+
+@pytest.mark.parametrize("how", ["repeat", "sample"])
+def test_jtt_stacks_where_epochs_have_equal_length(how):
+    """With "repeat" an epoch is as long as there are errors, so that there may be several stacks."""
+    nets = make_nets(STACKABLE["JTTClassifier"], [dict(upweight=2), dict(upweight=5)], how=how)
+    trained = assert_stack_equals_fits(nets, data_of(*rows()), n_stacks=None if how == "repeat" else 1)
+    assert min(differences(trained, rows()[0])) > 1e-6
+
+
 @every_variant
 def test_a_stack_equals_single_fits(cls, other):
     """Several values of each number in ``stacks_over`` times several seeds."""

@@ -48,7 +48,7 @@ class JTTClassifier(BaseSelecting):
     first_net_ : estimator
         The first network; not used in ``predict``.
     error_set_ : bool array of shape (n,)
-        Which rows of X are in E.
+        Which rows of X are in E. For the rows of a later ``partial_fit`` the first network is asked as it is.
     classes_, module_, history
         As in the other estimators.
 
@@ -124,6 +124,7 @@ class JTTClassifier(BaseSelecting):
             self.error_set_ = self.first_net_.state_.wrong.cpu().numpy().astype(bool)
         else:
             self.error_set_ = self.first_net_.predict(X) != y
+        self._errors = self.error_set_
         if not self.error_set_.any():
             warnings.warn(
                 f"the first network is right on all rows after first_epochs={self.first_epochs}: the second training is "
@@ -134,9 +135,8 @@ class JTTClassifier(BaseSelecting):
         return sample_weight
 
     def extras(self, X, y):
-        if len(self.error_set_) != len(y):  # a later partial_fit: what the first network gets wrong of these rows
-            return (self.first_net_.predict(X) != y)[:, None]
-        return self.error_set_[:, None]
+        fresh = vars(self).pop("_errors", None)  # of prepare; of a later partial_fit: what the first network gets wrong
+        return (self.first_net_.predict(X) != y if fresh is None else fresh)[:, None]
 
     def epoch_rows(self, rows):
         wrong = rows.y["extra"][:, 0] > 0

@@ -176,6 +176,13 @@ def test_rows_of_the_error_set_come_so_often():
         assert len(net._repeated(data)) == len(y) + (times - 1) * net.error_set_.sum()
 
 
+def test_other_rows_of_a_later_call_get_an_error_set_of_their_own():
+    X, y, _ = rows()
+    net = net_of(JTTClassifier, how="weight").partial_fit(X, y)
+    later = net._check_fit(X[::-1], y[::-1], None, None, reset=False)  # as many rows, in another order
+    np.testing.assert_array_equal(later.y["extra"][:, 0] > 0, net.error_set_[::-1])
+
+
 def test_the_second_network_is_a_fresh_one_and_an_empty_error_set_warns():
     X, y, _ = rows()
     net = net_of(JTTClassifier, lr=1e-8, optimizer=torch.optim.SGD, max_epochs=1).fit(X, y)
