@@ -9,7 +9,9 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-__all__ = ["MISSING", "SensitiveEncoder", "encode_column", "read_columns", "select_columns", "sensitive_frame"]
+__all__ = [
+    "MISSING", "SensitiveEncoder", "column_positions", "encode_column", "read_columns", "select_columns", "sensitive_frame",
+]  # fmt: skip
 
 MISSING = "missing"
 TOO_MANY_VALUES = 100  # a float column with more distinct values than this is probably not a group
@@ -94,6 +96,16 @@ def select_columns(X, columns):
     _check_positions([column for column in wanted if column not in names], len(names))
     wanted = [column if column in names else names[column] for column in wanted]
     return frame.select(wanted).to_native()
+
+
+def column_positions(X, columns):
+    """The positions of the sensitive columns of X; None where a callable makes them."""
+    if columns is None or callable(columns):
+        return None
+    frame = nw.from_native(X, pass_through=True, eager_only=True)
+    names = list(frame.columns) if isinstance(frame, nw.DataFrame) else []
+    wanted = list(columns) if isinstance(columns, list | tuple) else [columns]
+    return [names.index(column) if column in names else column for column in wanted]
 
 
 def _check_positions(columns, width):

@@ -1,13 +1,17 @@
-"""Callbacks of skorch's loop: a fairness metric per epoch, the best epoch, a progress bar."""
+"""Callbacks of skorch's loop: a fairness metric per epoch, the best epoch, sheets of images, a progress bar."""
 
 import copy
+import inspect
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 from skorch.callbacks import Callback, EpochTimer, PrintLog
 
-__all__ = ["BestEpoch", "FairnessScoring", "Progress", "default_callbacks"]
+__all__ = ["BestEpoch", "FairnessScoring", "Progress", "SampleSheets", "default_callbacks"]
+
+SHOWN = ("train_loss", "critic_loss", "valid_loss", "valid_score")  # columns of the history beside a progress bar
 
 
 def default_callbacks(net):
@@ -179,6 +183,89 @@ def _state_of(net):
     return {f"{name}_": getattr(net, f"{name}_").state_dict() for name in net._modules + net._criteria}
 
 
+class SampleSheets(Callback):
+    """Write sheets of generated images, to see how a generator comes on; needs matplotlib.
+
+    Each sheet shows the same codes, in a grid, in a file such as ``epoch_0010.png``. Nothing of the training changes.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if it is not there. Files of the same names are overwritten.
+    every : int, default=1
+        Write one after so many epochs, and one at the end of the training.
+    n_samples : int, default=64
+        Images on a sheet.
+    random_state : int or numpy generator, default=0
+        Of the codes.
+
+    Notes
+    -----
+    For nets that have ``sample(n_samples, random_state)`` for codes and ``decode`` for images of shape (n, C, S, S), C = 1
+    or 3, with values in [0, 1] (others are clipped).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from skfair.augmentation import GANGenerator
+    >>> from skfair.callbacks import SampleSheets
+    >>> X = np.random.default_rng(0).random((20, 1, 8, 8))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sheets = SampleSheets(folder, every=2, n_samples=4)
+    ...     gan = GANGenerator(n_components=2, max_epochs=3, random_state=0, callbacks=[sheets]).fit(X)
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['epoch_0002.png', 'epoch_0003.png']
+    """
+
+    def __init__(self, folder, every=1, n_samples=64, random_state=0):
+        self.folder = folder
+        self.every = every
+        self.n_samples = n_samples
+        self.random_state = random_state
+
+    def on_train_begin(self, net, **kwargs):
+        name, shape = type(net).__name__, getattr(net, "x_shape_", ())
+        if self.every < 1 or self.n_samples < 1:
+            raise ValueError(f"every and n_samples must be 1 or more, got {self.every!r} and {self.n_samples!r}.")
+        sample = getattr(net, "sample", None)
+        if not hasattr(net, "decode") or sample is None or "n_samples" not in inspect.signature(sample).parameters:
+            raise ValueError(
+                f"SampleSheets needs a net with sample(n_samples) and decode, such as GANGenerator, got {name}."
+            )
+        if len(shape) != 3 or shape[0] not in (1, 3):
+            raise ValueError(f"SampleSheets shows images of shape (1 or 3, S, S), but {name} was given rows {shape}.")
+        self.codes_ = net.sample(self.n_samples, random_state=self.random_state)
+        self._last = None
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) % self.every == 0:
+            self._write(net)
+
+    def on_train_end(self, net, **kwargs):
+        if len(net.history) and self._last != len(net.history):
+            self._write(net)
+
+    def _write(self, net):
+        from matplotlib.image import imsave
+
+        self._last = len(net.history)
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        imsave(Path(self.folder) / f"epoch_{self._last:04d}.png", _sheet(net.decode(self.codes_)))
+
+
+def _sheet(images):
+    """Images (n, C, H, W), C = 1 or 3, as one of shape (rows * H, columns * W, 3) in [0, 1]; black where there is none."""
+    n, channels, height, width = images.shape
+    columns = math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    grid = np.zeros((rows * columns, 3, height, width))
+    grid[:n] = np.clip(images, 0, 1)  # one channel fills all three
+    grid = grid.reshape(rows, columns, 3, height, width)
+    return grid.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, 3)
+
+
 class Progress(Callback):
     """A progress bar over the epochs, with the columns of the history beside it; needs tqdm.
 
@@ -198,7 +285,7 @@ class Progress(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         row = net.history[-1]
-        names = self.columns or [name for name in ("train_loss", "valid_loss", "valid_score") if name in row]
+        names = self.columns or [name for name in SHOWN if name in row]
         self._bar.set_postfix({name: f"{row[name]:.4g}" for name in names}, refresh=False)
         self._bar.update()
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.preprocessing import FunctionTransformer
 
+from skfair.base import BaseClassifier, BaseTransformer
 from skfair.modules import VAE
 from skfair.representation import VAETransformer
 from skfair.representation._latent import BaseVAE
@@ -65,8 +66,15 @@ def quick(cls, **parameters):
     return cls(**{**QUICK, "sensitive_columns": some_groups, **SMALL.get(cls.__name__, {}), **parameters})
 
 
+def all_nets(type_filter=None):
+    """Those estimators that are a network with predictions or codes; samplers and generators have tests of their own."""
+    return [
+        (name, cls) for name, cls in all_estimators(type_filter) if issubclass(cls, BaseClassifier | BaseTransformer)
+    ]
+
+
 def all_quick(type_filter=None):
-    return [quick(cls, **GENTLE.get(name, {})) for name, cls in all_estimators(type_filter)]
+    return [quick(cls, **GENTLE.get(name, {})) for name, cls in all_nets(type_filter)]
 
 
 def toy(n=3000, correlation=0.95, seed=0):

@@ -9,23 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from common import RIGHTLY_WARNED, network_output, output, rows, small
+from common import RIGHTLY_WARNED, all_nets, network_output, output, rows, small
 from sklearn.exceptions import NotFittedError
 
 from skfair.adversarial import AdversarialClassifier
 from skfair.regularization import RegularizedClassifier
 from skfair.robust import ERMClassifier, GroupDROClassifier
-from skfair.utils import all_estimators
 
 pytestmark = RIGHTLY_WARNED
 
 
-every_estimator = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_estimators()])
-every_classifier = pytest.mark.parametrize(
-    "cls", [pytest.param(cls, id=name) for name, cls in all_estimators("classifier")]
-)
-NEEDS_SENSITIVE = [pytest.param(cls, id=name) for name, cls in all_estimators() if cls.needs_sensitive]
-NEEDS_TWO_GROUPS = [pytest.param(cls, id=name) for name, cls in all_estimators() if cls.min_groups > 1]
+every_estimator = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_nets()])
+every_classifier = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_nets("classifier")])
+NEEDS_SENSITIVE = [pytest.param(cls, id=name) for name, cls in all_nets() if cls.needs_sensitive]
+NEEDS_TWO_GROUPS = [pytest.param(cls, id=name) for name, cls in all_nets() if cls.min_groups > 1]
 
 
 def unchanged(before, after):
@@ -286,7 +283,7 @@ def test_early_stopping_of_a_wrong_type(cls, value):
     refused(small(cls, early_stopping=value), re.escape("early_stopping must be") + f".*{re.escape(repr(value))}")
 
 
-@pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_estimators("transformer")])
+@pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_nets("transformer")])
 @pytest.mark.parametrize("watched", ["accuracy", "equalized_odds_difference", len])
 def test_a_transformer_watches_nothing_but_its_loss(cls, watched):
     refused(small(cls, early_stopping=watched), f"early_stopping must be.*'loss'.*got {re.escape(repr(watched))}")

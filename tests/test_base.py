@@ -18,6 +18,7 @@ from common import (
     Conv,
     ConvAutoencoder,
     Net,
+    all_nets,
     all_quick,
     as_it_is,
     first_linear,
@@ -39,17 +40,14 @@ from skfair.callbacks import FairnessScoring
 from skfair.functional import weighted_mean
 from skfair.modules import MLP
 from skfair.robust import ERMClassifier, GroupDROClassifier
-from skfair.utils import all_estimators
 
 pytestmark = RIGHTLY_WARNED
 
 
 polars = pytest.importorskip("polars")
 
-every_estimator = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_estimators()])
-every_classifier = pytest.mark.parametrize(
-    "cls", [pytest.param(cls, id=name) for name, cls in all_estimators("classifier")]
-)
+every_estimator = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_nets()])
+every_classifier = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_nets("classifier")])
 
 
 def fitted(cls, X=None, y=None, s=None, **parameters):

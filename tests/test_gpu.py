@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from common import toy
+from common import all_nets, toy
 
 from skfair.model_selection import FrontierSearchCV
-from skfair.utils import all_estimators
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, torch sees none"),
 ]
-every = pytest.mark.parametrize("cls", [cls for _, cls in all_estimators("classifier")])
+every = pytest.mark.parametrize("cls", [cls for _, cls in all_nets("classifier")])
 
 
 def net_of(cls, **parameters):

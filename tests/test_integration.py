@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from common import RIGHTLY_WARNED, rows, same_weights, small
+from common import RIGHTLY_WARNED, all_nets, rows, same_weights, small
 from fairlearn.metrics import MetricFrame
 from fairlearn.postprocessing import ThresholdOptimizer
 from sklearn.base import clone
@@ -26,15 +26,12 @@ from skfair.metrics import equalized_odds_difference, get_scorer
 from skfair.model_selection import best_within
 from skfair.preprocessing import make_tabular_preprocessor
 from skfair.robust import ERMClassifier, GroupDROClassifier
-from skfair.utils import all_estimators
 
 pytestmark = RIGHTLY_WARNED
 
 
-every_classifier = pytest.mark.parametrize(
-    "cls", [pytest.param(cls, id=name) for name, cls in all_estimators("classifier")]
-)
-every_estimator = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_estimators()])
+every_classifier = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_nets("classifier")])
+every_estimator = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_nets()])
 CV = StratifiedKFold(3, shuffle=True, random_state=0)
 
 

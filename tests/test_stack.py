@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from common import RIGHTLY_WARNED, SomeGroups, output, quick, rows, small
+from common import RIGHTLY_WARNED, SomeGroups, all_nets, output, quick, rows, small
 from sklearn.linear_model import LogisticRegression
 from skorch.callbacks import Callback, EarlyStopping, Freezer, GradientNormClipping, LRScheduler
 
@@ -22,13 +22,12 @@ from skfair.base._stack_data import StackLoader
 from skfair.modules import MLP
 from skfair.regularization import RegularizedClassifier
 from skfair.robust import ERMClassifier, GroupDROClassifier
-from skfair.utils import all_estimators
 
 pytestmark = RIGHTLY_WARNED
 
 
 PLAIN = dict(module__hidden=(8, 6), module__dropout=0.0)  # what dropout draws depends on the stack
-STACKABLE = {name: cls for name, cls in all_estimators() if cls.stacks_over is not None}
+STACKABLE = {name: cls for name, cls in all_nets() if cls.stacks_over is not None}
 every_stackable = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in STACKABLE.items()])
 
 # what else a published method can do, and must do in a stack; a method that is not here is tested with its defaults

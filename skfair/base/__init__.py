@@ -1,4 +1,4 @@
-"""The only place where scikit-learn meets skorch: four abstract classes, from which each method is one short, final class.
+"""The only place where scikit-learn meets skorch: abstract classes, from which each method is one short, final class.
 
 =====================  ===================================================================================
 ``BaseNet``            ``fit``, ``partial_fit``; the hooks ``objective``, ``prepare``, ``make_state``,
@@ -7,17 +7,22 @@
 ``BaseTransformer``    ``transform``
 ``BaseTwoPlayerNet``   a second network, trained against the first: ``make_adversary``,
                        ``adversary_objective``, ``backward``
+``BaseGenerator``      rows from latent codes: ``learn``, ``codes_of``, ``rows_of``
 =====================  ===================================================================================
+
+``BaseSampler`` and ``BaseResampled`` stand in ``_sampler`` and ``_resampled`` and are not imported here: imbalanced-learn is
+loaded only where rows are resampled.
 """
 
 from skfair.base._checks import check_choice, check_is_fitted, check_number
 from skfair.base._classifier import BaseClassifier, two_logits
 from skfair.base._evaluation import evaluation_mode, evaluation_module
+from skfair.base._generator import BaseGenerator
 from skfair.base._net import BaseNet
 from skfair.base._transformer import BaseTransformer
 from skfair.base._two_players import BaseTwoPlayerNet
 
 __all__ = [
-    "BaseClassifier", "BaseNet", "BaseTransformer", "BaseTwoPlayerNet", "check_choice", "check_is_fitted", "check_number",
-    "evaluation_mode", "evaluation_module", "two_logits",
+    "BaseClassifier", "BaseGenerator", "BaseNet", "BaseTransformer", "BaseTwoPlayerNet", "check_choice",
+    "check_is_fitted", "check_number", "evaluation_mode", "evaluation_module", "two_logits",
 ]  # fmt: skip

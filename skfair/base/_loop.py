@@ -50,7 +50,10 @@ class LoopNet(SkorchNet):
 
     def module_arguments(self):
         """What a module's constructor is given, as far as it takes it."""
-        return {"in_features": self.in_features_, "out_features": self.out_features_}
+        image = {}
+        if len(self.input_shape_) == 3:
+            image = {"in_channels": self.input_shape_[0], "image_size": self.input_shape_[-1]}
+        return {"in_features": self.in_features_, "out_features": self.out_features_, **image}
 
     def initialize_criterion(self):
         self.criterion_ = self.build("criterion", self.criterion, reduction="none")

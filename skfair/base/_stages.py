@@ -9,13 +9,23 @@ from sklearn.utils import _safe_indexing
 from skfair.base._checks import named
 from skfair.base._encoding import EncodingNet
 
-__all__ = ["StagedNet"]
+__all__ = ["StagedNet", "fit_clone"]
 
 # the parameters that an earlier stage of a method takes over
 SHARED = (
     "module", "criterion", "optimizer", "lr", "weight_decay", "momentum", "max_epochs", "batch_size", "shuffle",
     "missing_groups", "device",
 )  # fmt: skip
+
+
+def fit_clone(estimator, X, y, seed, **metadata):
+    """A fitted clone; without a ``random_state`` of its own it gets the seed, and of the metadata what it can take."""
+    fitted = clone(estimator)
+    parameters = fitted.get_params(deep=False)
+    if "random_state" in parameters and parameters["random_state"] is None:
+        fitted.set_params(random_state=seed)
+    takes = fitted.get_metadata_routing().fit.requests if isinstance(fitted, StagedNet) else {}
+    return fitted.fit(X, y, **{key: metadata[key] for key in takes if metadata.get(key) is not None})
 
 
 class StagedNet(EncodingNet):
@@ -37,13 +47,9 @@ class StagedNet(EncodingNet):
 
         Without a ``random_state`` of its own it gets a stream of this net, and of the metadata what it can take.
         """
-        fitted = clone(estimator)
-        parameters = fitted.get_params(deep=False)
-        if "random_state" in parameters and parameters["random_state"] is None:
-            fitted.set_params(random_state=self.streams_.seed_of(f"stage {name}") % 2**31)
+        seed = self.streams_.seed_of(f"stage {name}") % 2**31
         given = {"sensitive_features": sensitive_features, "sample_weight": sample_weight}
-        takes = fitted.get_metadata_routing().fit.requests if isinstance(fitted, StagedNet) else {}
-        return fitted.fit(named(self, X), y, **{key: given[key] for key in takes if given[key] is not None})
+        return fit_clone(estimator, named(self, X), y, seed, **given)
 
     def transform_stage(self, fitted, X, method="transform", **kwargs):
         """What a fitted earlier stage makes of X, as an array."""

@@ -7,7 +7,9 @@ tensor's value and draws no random number, so that it runs unchanged on one mode
 Shapes: ``n`` rows, ``K`` classes, ``G`` groups or cells, ``D`` latent dimensions.
 """
 
+from skfair.functional._adversarial import gradient_penalty, relativistic_loss
 from skfair.functional._gradients import project_out, reverse_gradient
+from skfair.functional._hyperplanes import explained_by_others, move_to
 from skfair.functional._latent import (
     clamp_perturbation,
     density_log_ratio,
@@ -36,16 +38,20 @@ __all__ = [
     "clamp_perturbation",
     "cvar_weights",
     "density_log_ratio",
+    "explained_by_others",
     "gaussian_kl",
     "gaussian_nll",
     "generalized_cross_entropy",
     "gradient_explanation",
+    "gradient_penalty",
     "group_mean",
     "hedge_update",
     "hsic",
+    "move_to",
     "permute_columns",
     "pick",
     "project_out",
+    "relativistic_loss",
     "reverse_gradient",
     "sample_gaussian",
     "soft_cross_entropy",

@@ -4,7 +4,8 @@ The plots need matplotlib: ``pip install 'skfair[plots]'``.
 """
 
 from skfair.inspection._group_scores import GroupScoreDisplay
+from skfair.inspection._latent_pairs import LatentMarginsDisplay, LatentPairsDisplay
 from skfair.inspection._leakage import sensitive_leakage
 from skfair.inspection._pareto_front import ParetoFrontDisplay
 
-__all__ = ["GroupScoreDisplay", "ParetoFrontDisplay", "sensitive_leakage"]
+__all__ = ["GroupScoreDisplay", "LatentMarginsDisplay", "LatentPairsDisplay", "ParetoFrontDisplay", "sensitive_leakage"]

@@ -4,9 +4,14 @@ A module that the estimators build takes ``in_features`` and ``out_features``, t
 the data. A module with an ``encoder`` and a ``head`` can be used by every method that works on representations.
 """
 
+from skfair.modules._cnn import CNN
+from skfair.modules._gan import DenseCritic, DenseGenerator, ImageCritic, ImageGenerator
 from skfair.modules._mlp import MLP
 from skfair.modules._resnet import ResNet18
 from skfair.modules._tabular_mlp import TabularMLP
 from skfair.modules._vae import VAE, ConvVAE
 
-__all__ = ["MLP", "VAE", "ConvVAE", "ResNet18", "TabularMLP"]
+__all__ = [
+    "CNN", "MLP", "VAE", "ConvVAE", "DenseCritic", "DenseGenerator", "ImageCritic", "ImageGenerator", "ResNet18",
+    "TabularMLP",
+]  # fmt: skip

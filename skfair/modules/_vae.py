@@ -71,26 +71,30 @@ def _convolutions(kind, widths, sizes):
 
 
 HALVE, SHRINK, POINT = (4, 2, 1), (4, 1, 0), (1, 1, 0)
+WIDTHS = {32: (32, 32, 64), 64: (32, 32, 64, 64)}  # of the convolutions that halve an image
 
 
 class ConvVAE(_GaussianEncoder):
-    """Encoder and decoder of a variational autoencoder for images of 64 x 64 pixels.
+    """Encoder and decoder of a variational autoencoder for images of 64 x 64 or 32 x 32 pixels.
 
-    The network of FactorVAE on CelebA, which the DVGE paper uses: five convolutions and a linear layer, and the same
-    backwards; 383,956 and 381,379 parameters for three channels and ten dimensions.
+    For 64 x 64 it is the network of FactorVAE on CelebA, which the DVGE paper uses: five convolutions and a linear layer,
+    and the same backwards; 383,956 and 381,379 parameters for three channels and ten dimensions. For 32 x 32 there is one
+    convolution less.
 
     Parameters
     ----------
     n_components : int, default=10
         Number of latent dimensions, D. An estimator fills it in.
     in_channels : int, default=3
+    image_size : {32, 64}, default=64
+        An estimator fills it in.
 
     Attributes
     ----------
     encoder : torch.nn.Module
-        (n, C, 64, 64) to (n, 2 D, 1, 1).
+        (n, C, S, S) to (n, 2 D, 1, 1).
     decoder : torch.nn.Module
-        (n, D, 1, 1) to (n, C, 64, 64): logits of the pixels.
+        (n, D, 1, 1) to (n, C, S, S): logits of the pixels.
 
     Examples
     --------
@@ -102,20 +106,24 @@ class ConvVAE(_GaussianEncoder):
     (torch.Size([2, 10]), torch.Size([2, 3, 64, 64]))
     """
 
-    def __init__(self, n_components=10, in_channels=3):
+    def __init__(self, n_components=10, in_channels=3, image_size=64):
         super().__init__()
-        widths = [in_channels, 32, 32, 64, 64, 256, 2 * n_components]
-        self.encoder = nn.Sequential(*_convolutions(nn.Conv2d, widths, [HALVE] * 4 + [SHRINK, POINT]))
-        widths[-1] = n_components
+        if image_size not in WIDTHS:
+            raise ValueError(f"ConvVAE is for images of {sorted(WIDTHS)} pixels a side, got {image_size}.")
+        self.image_size = image_size
+        halves = WIDTHS[image_size]
+        widths = [in_channels, *halves, 256, 2 * n_components]
+        self.encoder = nn.Sequential(*_convolutions(nn.Conv2d, widths, [HALVE] * len(halves) + [SHRINK, POINT]))
         first = [nn.Conv2d(n_components, 256, 1), nn.ReLU()]
-        back = _convolutions(nn.ConvTranspose2d, widths[-2::-1], [SHRINK] + [HALVE] * 4)
+        back = _convolutions(nn.ConvTranspose2d, widths[-2::-1], [SHRINK] + [HALVE] * len(halves))
         self.decoder = nn.Sequential(*first, *back)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if x.ndim != 4 or x.shape[-2:] != (64, 64):
-            raise ValueError(f"ConvVAE takes images of shape (n, C, 64, 64), got {tuple(x.shape)}.")
+        size = self.image_size
+        if x.ndim != 4 or x.shape[-2:] != (size, size):
+            raise ValueError(f"ConvVAE takes images of shape (n, C, {size}, {size}), got {tuple(x.shape)}.")
         return super().forward(x)
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
-        """The decoder's output for codes (n, D), of shape (n, C, 64, 64)."""
+        """The decoder's output for codes (n, D), of shape (n, C, S, S)."""
         return self.decoder(z.reshape(*z.shape, 1, 1))

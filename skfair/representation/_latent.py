@@ -23,7 +23,7 @@ class BaseVAE(BaseTransformer):
         learned with the network. "auto" looks at the columns: one-hot blocks (neighbours of 0 and 1, of which each row has
         exactly one) are one categorical variable each, other columns within [0, 1] are Bernoulli, all others Gaussian.
     module : class, callable or torch.nn.Module, default=VAE
-        :class:`skfair.modules.VAE` for tables, :class:`skfair.modules.ConvVAE` for images of 64 x 64 pixels; or a module
+        :class:`skfair.modules.VAE` for tables, :class:`skfair.modules.ConvVAE` for images of 32 or 64 pixels; or a module
         whose ``forward`` returns means and log variances (n, D), with a method ``decode``.
     max_epochs : int, default=50
     """
@@ -53,8 +53,7 @@ class BaseVAE(BaseTransformer):
         return self.n_latents_
 
     def module_arguments(self):
-        channels = {"in_channels": self.input_shape_[0]} if len(self.input_shape_) == 3 else {}
-        return {"in_features": self.in_features_, "n_components": self.n_latents_, **channels}
+        return {**super().module_arguments(), "n_components": self.n_latents_}
 
     # ------------------------------------------------------------------ what an objective is made of
     def prepare(self, X, y, *, sensitive_features, sample_weight):

@@ -6,7 +6,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 
 __all__ = ["all_estimators"]
 
-_KINDS = {"classifier": ClassifierMixin, "transformer": TransformerMixin}
+_KINDS = {
+    "classifier": lambda cls: issubclass(cls, ClassifierMixin),
+    "transformer": lambda cls: issubclass(cls, TransformerMixin),
+    "sampler": lambda cls: hasattr(cls, "fit_resample"),
+}
 
 
 def all_estimators(type_filter=None):
@@ -14,7 +18,7 @@ def all_estimators(type_filter=None):
 
     Parameters
     ----------
-    type_filter : {"classifier", "transformer"}, list of these, or None, default=None
+    type_filter : {"classifier", "transformer", "sampler"}, list of these, or None, default=None
         Which kinds to list; None lists all.
 
     Returns
@@ -37,9 +41,9 @@ def all_estimators(type_filter=None):
     unknown = [kind for kind in kinds if kind not in _KINDS]
     if unknown:
         raise ValueError(f"type_filter must hold names of {sorted(_KINDS)}, got {unknown}.")
-    classes = [_KINDS[kind] for kind in kinds] or [BaseEstimator]
+    tests = [_KINDS[kind] for kind in kinds] or [lambda cls: True]
     return sorted(
-        {(name, cls) for name, cls in _public_classes() if any(issubclass(cls, kind) for kind in classes)},
+        {(name, cls) for name, cls in _public_classes() if any(test(cls) for test in tests)},
         key=lambda pair: pair[0],
     )
 
