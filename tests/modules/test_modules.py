@@ -5,7 +5,16 @@ import pytest
 import torch
 from common import toy
 
-from skfair.modules import MLP, VAE, ConvVAE, TabularMLP
+from skfair.modules import (
+    MLP,
+    VAE,
+    ConvVAE,
+    DenseCritic,
+    DenseGenerator,
+    ImageCritic,
+    ImageGenerator,
+    TabularMLP,
+)
 from skfair.robust import ERMClassifier
 
 
@@ -113,3 +122,54 @@ def test_both_predict_in_double_precision():
         assert next(net.module_.parameters()).dtype == torch.float32
         one_by_one = np.concatenate([net.predict_proba(row[None]) for row in X])
         np.testing.assert_allclose(one_by_one, net.predict_proba(X), rtol=1e-12)
+
+
+# ---------------------------------------------------------------------- generators and critics
+@pytest.mark.parametrize(("size", "channels"), [(8, 1), (16, 3), (32, 3), (64, 2)])
+def test_image_networks_of_many_sizes(size, channels):
+    generator, critic = ImageGenerator(5, size, channels, width=4), ImageCritic(size, channels, width=4)
+    images = generator(torch.randn(2, 5))
+    assert images.shape == (2, channels, size, size)
+    assert critic(images).shape == (2,)
+    n_sizes = {8: 1, 16: 2, 32: 3, 64: 4}[size]
+    assert len(generator.tower) == len(critic.tower) == 2 * n_sizes - 1
+    assert generator.first.out_features == critic.last.in_features == 16 * 4 * min(2 ** (n_sizes - 1), 4)
+
+
+def test_image_networks_begin_as_shallow_ones_of_moderate_output():
+    """The residual branches begin as 0; the output is small, so that no pixel begins far out."""
+    generator, critic = ImageGenerator(64), ImageCritic()
+    for net in (generator, critic):
+        seconds = [part.second for part in net.modules() if hasattr(part, "second")]
+        assert len(seconds) == 3
+        assert not any(part.weight.any() or part.bias.any() for part in seconds)
+    images = generator(torch.randn(50, 64))
+    assert 0.01 < images.std() < 1
+    assert torch.equal(images[..., ::2, ::2], images[..., 1::2, 1::2])  # no checkerboard
+    assert critic(torch.rand(50, 3, 32, 32) * 2 - 1).std() < 5
+
+
+def test_a_critic_rates_each_row_by_itself():
+    for net, x in ((ImageCritic(8, 1, width=4), torch.rand(5, 1, 8, 8)), (DenseCritic(3), torch.randn(5, 3))):
+        net, x = net.double(), x.double()
+        torch.testing.assert_close(torch.cat([net(row[None]) for row in x]), net(x))
+
+
+@pytest.mark.parametrize("size", [0, 4, 12, 28, 31, True, 16.5, None])
+def test_image_networks_name_a_size_that_they_do_not_take(size):
+    for make in (lambda: ImageGenerator(5, size), lambda: ImageCritic(size)):
+        with pytest.raises(ValueError, match=f"image_size must be a power of two, 8 or more.*got {size}"):
+            make()
+
+
+def test_a_critic_names_images_of_another_size():
+    with pytest.raises(ValueError, match=r"images of shape \(n, 3, 8, 8\), got \(2, 3, 16, 16\)"):
+        ImageCritic(8, width=4)(torch.zeros(2, 3, 16, 16))
+
+
+@pytest.mark.parametrize("hidden", [(), (6,), (6, 7)])
+def test_dense_networks(hidden):
+    generator, critic = DenseGenerator(3, 5, hidden=hidden), DenseCritic(5, hidden=hidden)
+    assert generator(torch.randn(2, 3)).shape == (2, 5)
+    assert critic(torch.randn(2, 5)).shape == (2,)
+    assert n_parameters(critic) == sum((a + 1) * b for a, b in zip([5, *hidden], [*hidden, 1]))
