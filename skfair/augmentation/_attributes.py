@@ -3,7 +3,13 @@
 import numpy as np
 from sklearn.metrics import f1_score
 
-__all__ = ["AttributeClassifier", "best_threshold"]
+__all__ = ["AttributeClassifier", "best_threshold", "check_classifier"]
+
+
+def check_classifier(classifier):
+    """Raise a ValueError unless it is an object with ``predict_proba``, or None."""
+    if isinstance(classifier, type) or not (classifier is None or hasattr(classifier, "predict_proba")):
+        raise ValueError(f"classifier must have predict_proba, but {classifier!r} has none.")
 
 
 def best_threshold(positive, score):
@@ -27,6 +33,8 @@ def best_threshold(positive, score):
         equal = candidates[np.isclose(scores, max(scores))]
         return equal[np.abs(equal - 0.5).argmin()]
 
+    if not (score > 0.1).any():  # a rare label: the coarse steps would miss all of it
+        return float(best(np.concatenate([[0.0, 0.001, 0.002, 0.005], np.arange(1, 10) / 100])))
     coarse = best(np.arange(1, 10) / 10)
     steps = np.arange(-9, 10) / 100
     return float(np.round(best((coarse + steps).clip(0.01, 0.99)), 2))

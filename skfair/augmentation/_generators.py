@@ -4,12 +4,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from skfair.augmentation._pca import PCAGenerator
 from skfair.augmentation._vae import VAEGenerator, default_vae
 from skfair.base import evaluation_mode
 
-__all__ = ["as_generator", "check_generator"]
+__all__ = ["as_generator", "check_generator", "checked_codes", "rows_of"]
 
 BLOCK = 2048
+
+
+def as_array(values):
+    """An array of double precision of whatever a generator returns."""
+    values = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+    return np.array(values, dtype=np.float64)  # a copy: torch wants none that is read-only
 
 
 def as_generator(generator, shape, device):
@@ -24,7 +31,7 @@ def as_generator(generator, shape, device):
         Of the default.
     """
     if generator is None:
-        return VAEGenerator(default_vae(shape, device))
+        return PCAGenerator() if len(shape) == 1 else VAEGenerator(default_vae(shape, device))
     if isinstance(generator, nn.Module):
         return (EncodingModule if hasattr(generator, "encode") else ModuleGenerator)(generator)
     if hasattr(generator, "n_latents_"):  # an autoencoder of skfair.representation
@@ -43,6 +50,27 @@ def check_generator(generator, source):
         raise ValueError(f"source={source!r} needs a generator with {needed}, but {generator!r} has no {lacking}.")
 
 
+def checked_codes(Z, n, d=None):
+    """Codes as an array (n, d), which a generator or a user gave; None: any number."""
+    Z = as_array(Z)
+    if Z.ndim != 2 or n not in (None, len(Z)) or d not in (None, Z.shape[1]):
+        expected = f"({'n' if n is None else n}, {'D' if d is None else d})"
+        raise ValueError(f"Z has the shape {Z.shape}, expected {expected}: codes, with a column per dimension.")
+    if not np.isfinite(Z).all():
+        raise ValueError("the codes hold NaN or infinite values.")
+    return Z
+
+
+def rows_of(generator, Z, shape):
+    """What a generator makes of codes, as rows of this shape."""
+    rows = as_array(generator.decode(Z))
+    if rows.shape != (len(Z), *shape):
+        raise ValueError(f"the generator made rows of shape {rows.shape[1:]}, but those of X have {shape}.")
+    if not np.isfinite(rows).all():
+        raise ValueError("the generator made rows that hold NaN or infinite values.")
+    return rows
+
+
 class ModuleGenerator:
     """A torch module of the user's own, with ``decode`` and, if it has one, ``encode``, on arrays.
 
@@ -56,7 +84,8 @@ class ModuleGenerator:
     def sample(self, n_samples, random_state=None):
         """Codes, (n, D)."""
         if hasattr(self.module, "sample"):
-            return np.asarray(self.module.sample(n_samples, random_state), dtype=np.float64)
+            with torch.no_grad(), evaluation_mode(self.module):
+                return as_array(self.module.sample(n_samples, random_state))
         return np.random.default_rng(random_state).standard_normal((n_samples, self.module.n_components))
 
     def decode(self, Z):

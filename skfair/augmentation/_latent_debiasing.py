@@ -2,8 +2,8 @@ import itertools
 
 import numpy as np
 
-from skfair.augmentation._attributes import AttributeClassifier
-from skfair.augmentation._generators import as_generator, check_generator
+from skfair.augmentation._attributes import AttributeClassifier, check_classifier
+from skfair.augmentation._generators import as_generator, check_generator, checked_codes, rows_of
 from skfair.augmentation._hyperplanes import PERTURBATIONS, Hyperplanes, cells
 from skfair.base import check_choice, check_number
 from skfair.base._sampler import BaseSampler
@@ -41,7 +41,8 @@ class LatentDebiasingSampler(BaseSampler):
         ``source="inversion"``, ``encode(X)``. One with ``fit`` is cloned and fitted on X; wrapped in
         :class:`sklearn.frozen.FrozenEstimator` it is used as it is, and so is anything without ``fit``. A torch module is
         called on tensors; without ``sample`` its prior is N(0, I) in ``n_components`` dimensions. An autoencoder of
-        :mod:`skfair.representation` stands for ``VAEGenerator`` of it. By default :class:`VAEGenerator`.
+        :mod:`skfair.representation` stands for ``VAEGenerator`` of it. By default :class:`PCAGenerator` for tables (the only
+        one that is exact there: see Notes), :class:`VAEGenerator` for images.
     source : {"prior", "inversion"}, default="prior"
         "prior", the paper: codes are drawn, and attribute classifiers label what G makes of them. "inversion": codes
         are those of the rows given, with their true labels and groups; only :math:`G(z')` is added.
@@ -102,14 +103,15 @@ class LatentDebiasingSampler(BaseSampler):
     attribute classifiers learn the bias of the data; where they are near linear in z, each partner changes the other
     features by just as much as the biased classifier asks for, and nothing is gained. ``docs/augmentation.md`` has numbers.
 
+    A deep autoencoder may reconstruct every row and still change other features of a partner: where two features agreed in
+    the data, its decoder has never seen them apart. A linear generator cannot.
+
     More than two classes have a hyperplane each (one against the rest), all of them kept.
 
-    The paper's settings: a progressive GAN of 512 dimensions, 10,000 codes for the hyperplanes, 5,000 to check them,
-    ``n_synthetic=160_000``; ResNet-50 for the attributes.
+    The paper's settings: a progressive GAN of 512 dimensions, ``n_synthetic=160_000``; ResNet-50 for the attributes.
 
     NOTE[DIFF] Thresholds of F1 are chosen on a part of X that is held out; the paper has a validation set.
-    NOTE[DIFF] The released code for several attributes (``optimize_z``) is not the projection it stands for; here it
-    is the closed form, by the pseudo-inverse.
+    NOTE[DIFF] For several attributes it is the closed form; the released code's ``optimize_z`` is not.
 
     References
     ----------
@@ -156,8 +158,7 @@ class LatentDebiasingSampler(BaseSampler):
         check_number("n_synthetic", 1 if self.n_synthetic is None else self.n_synthetic, low=1, integer=True)
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, closed=False)
         check_generator(self.generator, self.source)
-        if not (self.classifier is None or hasattr(self.classifier, "predict_proba")):
-            raise ValueError(f"classifier must have predict_proba, but {self.classifier!r} has none.")
+        check_classifier(self.classifier)
 
     def check_groups(self, encoder):
         for name, values in zip(encoder.names_, encoder.categories_):
@@ -173,7 +174,7 @@ class LatentDebiasingSampler(BaseSampler):
         self.generator_ = self.fit_part("generator", generator, X) if hasattr(generator, "fit") else generator
         if self.source == "prior":
             self._learn_attributes(X, y, sensitive)
-            Z = self.generator_.sample(self.n_hyperplane + self.n_check, self.streams_.seed_of("hyperplanes"))
+            Z = self._sample(self.n_hyperplane + self.n_check, "hyperplanes")
             attributes = self._attributes_of(self._rows(Z))  # (m, 1 + k): codes of t^, g^
             train, check = np.split(np.arange(len(Z)), [self.n_hyperplane])
         else:
@@ -193,13 +194,17 @@ class LatentDebiasingSampler(BaseSampler):
 
     def _rows(self, Z):
         """What the generator makes of codes, as rows of X."""
-        rows = np.asarray(self.generator_.decode(Z))
-        if rows.shape != (len(Z), *self.x_shape_):
-            raise ValueError(f"the generator made rows of shape {rows.shape[1:]}, but those of X have {self.x_shape_}.")
-        return rows
+        return rows_of(self.generator_, Z, self.x_shape_)
+
+    def _sample(self, n, stream):
+        return checked_codes(self.generator_.sample(n, self.seed_of(stream)), n)
 
     def _encode(self, X):
-        return np.asarray(self.generator_.encode(X), dtype=np.float64)
+        return checked_codes(self.generator_.encode(self.named_for(self.generator_, X)), len(X))
+
+    def _given_codes(self, Z):
+        self.check_fitted()
+        return checked_codes(Z, None, self.hyperplanes_.normals.shape[1])
 
     def _learn_attributes(self, X, y, sensitive):
         """f_t and f_g for each protected attribute, each with the threshold of best F1 on rows held out."""
@@ -211,10 +216,12 @@ class LatentDebiasingSampler(BaseSampler):
         for name, codes in zip(self._names(), attributes.T):
             fitted = self.fit_part(f"classifier {name}", classifier, X[train], codes[train])
             n_classes = len(self.classes_) if name == "target" else 2
-            self.attribute_classifiers_[name] = AttributeClassifier(fitted, n_classes, X[valid], codes[valid])
+            rows = self.named_for(fitted, X[valid])
+            self.attribute_classifiers_[name] = AttributeClassifier(fitted, n_classes, rows, codes[valid])
 
     def _attributes_of(self, rows):
-        return np.column_stack([classifier.label(rows) for classifier in self.attribute_classifiers_.values()])
+        parts = self.attribute_classifiers_.values()
+        return np.column_stack([part.label(self.named_for(part.fitted, rows)) for part in parts])
 
     def _check_labels(self, attributes):
         for name, codes in zip(self._names(), attributes.T):
@@ -238,7 +245,7 @@ class LatentDebiasingSampler(BaseSampler):
         array of shape (n, m)
             First those of the target (one, or one per class if there are more than two), then one per sensitive feature.
         """
-        self.check_fitted()
+        Z = self._given_codes(Z)
         return self.hyperplanes_.margins(Z)
 
     def partner(self, Z, flip=None):
@@ -254,7 +261,7 @@ class LatentDebiasingSampler(BaseSampler):
         -------
         array of shape (n, D)
         """
-        self.check_fitted()
+        Z = self._given_codes(Z)
         k = len(self.hyperplanes_.overlap)
         flip = np.ones(k, dtype=bool) if flip is None else np.asarray(flip, dtype=bool)
         if flip.shape != (k,):
@@ -271,7 +278,7 @@ class LatentDebiasingSampler(BaseSampler):
     def make(self, X, y, sensitive):
         if self.source == "prior":
             n = len(y) if self.n_synthetic is None else self.n_synthetic
-            Z = self.generator_.sample(n, self.streams_.seed_of("synthetic"))
+            Z = self._sample(n, "synthetic")
             first = self._rows(Z)
             attributes = self._attributes_of(first)
         else:

@@ -16,6 +16,7 @@ class PCAGenerator(BaseGenerator):
 
     with the principal components V of the rows and their standard deviations :math:`\sigma`. With all components the
     generator is a normal distribution with the mean and the covariance of the rows, and ``encode`` is its exact inverse.
+    Numbers may leave the range that they have in the data.
 
     Parameters
     ----------
@@ -69,13 +70,14 @@ class PCAGenerator(BaseGenerator):
             )
 
     def learn(self, X):
-        flat = X.reshape(len(X), -1)
-        pca = PCA(self.n_components, svd_solver="full" if self.n_components is not None else "auto").fit(flat)
+        flat = X.reshape(len(X), -1).astype(np.float64)
+        if (flat == flat[0]).all():
+            raise ValueError(f"all {len(X)} rows of X are the same: there is nothing to generate.")
+        mean = flat.mean(0)  # out first: what scikit-learn's quick solver loses of large means passes for variance
+        pca = PCA(self.n_components, svd_solver="full" if self.n_components is not None else "auto").fit(flat - mean)
         scale = np.sqrt(pca.explained_variance_)
         kept = scale > max(NOTHING * scale[0], 1e-30)
-        if not kept.any():
-            raise ValueError(f"all {len(X)} rows of X are the same: there is nothing to generate.")
-        self.mean_, self.components_, self.scale_ = pca.mean_, pca.components_[kept], scale[kept]
+        self.mean_, self.components_, self.scale_ = mean, pca.components_[kept], scale[kept]
         self.n_components_ = int(kept.sum())
         self.form_ = RowForm(X)
 

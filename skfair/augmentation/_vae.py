@@ -2,6 +2,7 @@ import numpy as np
 
 from skfair.augmentation._row_form import RowForm
 from skfair.base import BaseGenerator, check_choice
+from skfair.base._checks import named
 from skfair.modules import VAE, ConvVAE
 from skfair.representation import VAETransformer
 
@@ -61,7 +62,9 @@ class VAEGenerator(BaseGenerator):
 
     def check_parameters(self):
         check_choice("decoding", self.decoding, {"mode", "sample", "expected"})
-        if not (self.vae is None or (hasattr(self.vae, "decode") and hasattr(self.vae, "encode"))):
+        if isinstance(self.vae, type) or not (
+            self.vae is None or (hasattr(self.vae, "decode") and hasattr(self.vae, "encode"))
+        ):
             raise ValueError(f"vae must be an autoencoder with encode and decode, got {self.vae!r}.")
 
     def learn(self, X):
@@ -70,7 +73,7 @@ class VAEGenerator(BaseGenerator):
         self.form_ = RowForm(X)
 
     def codes_of(self, X):
-        return self.vae_.encode(X)
+        return self.vae_.encode(named(self.vae_, X) if X.ndim == 2 else X)  # a fitted one may know names
 
     def rows_of(self, Z):
         expected = self.vae_.decode(Z).reshape(len(Z), -1)

@@ -115,5 +115,5 @@ def sensitive_input(net, X, sensitive_features, n_rows):
     raise ValueError(
         f"{name} needs sensitive_features at fit and got none. Pass fit(X, y, sensitive_features=...); inside a Pipeline "
         "or a search switch routing on with sklearn.set_config(enable_metadata_routing=True); or name columns of X in "
-        f"{name}(sensitive_columns=...)."
+        f"{name}(sensitive_columns=...).{getattr(net, 'groups_hint', '')}"
     )

@@ -52,8 +52,6 @@ class BaseResampled(SensitiveFeaturesConsumer, MetaEstimatorMixin, ClassifierMix
         self
         """
         sampler, estimator = self._check()
-        if sensitive_features is None and self.sensitive_columns is not None:
-            sensitive_features = select_columns(X, self.sensitive_columns)
         if y is None:
             raise ValueError("This Resampled estimator requires y to be passed, but the target y is None.")
         assert_all_finite(y, input_name="y")
@@ -76,10 +74,17 @@ class BaseResampled(SensitiveFeaturesConsumer, MetaEstimatorMixin, ClassifierMix
         return sampler, estimator
 
     def _resample(self, X, y, sensitive_features):
+        ours = "sensitive_features" in inspect.signature(self.sampler_.fit_resample).parameters
+        if sensitive_features is None and self.sensitive_columns is not None:
+            sensitive_features = select_columns(X, self.sensitive_columns)
+            if ours and not callable(self.sensitive_columns) and hasattr(self.sampler_, "sensitive_columns"):
+                self.sampler_.set_params(sensitive_columns=self.sensitive_columns)  # it sets them in the new rows
+                X, y = self.sampler_.fit_resample(X, y)
+                return X, y, sensitive_frame(select_columns(X, self.sensitive_columns))
         if sensitive_features is None:
             return (*self.sampler_.fit_resample(X, y), None)
         frame = sensitive_frame(sensitive_features, _num_samples(X))
-        if "sensitive_features" in inspect.signature(self.sampler_.fit_resample).parameters:
+        if ours:
             return self.sampler_.fit_resample(X, y, sensitive_features=frame)
         encoder = SensitiveEncoder().fit(frame)
         return self._by_cells(X, np.asarray(y), encoder, encoder.transform(frame)[1])
@@ -89,18 +94,18 @@ class BaseResampled(SensitiveFeaturesConsumer, MetaEstimatorMixin, ClassifierMix
         classes, label = np.unique(y, return_inverse=True)
         cell = label * len(encoder.groups_) + group
         if self.balance == "cell":
-            X, cell = self._ask(X, cell, cell)
+            X, cell = self._ask(self.sampler_, X, cell, cell)
         else:
             parts = [np.flatnonzero(group == code) for code in range(len(encoder.groups_))]
-            found = [self._ask(_safe_indexing(X, rows), cell[rows], cell) for rows in parts]
+            found = [self._ask(clone(self.sampler_), _safe_indexing(X, rows), cell[rows], cell) for rows in parts]
             X, cell = joined([X for X, _ in found]), np.concatenate([cell for _, cell in found])
         label, group = np.divmod(cell, len(encoder.groups_))
         groups = pd.DataFrame([encoder.groups_[code] for code in group], columns=encoder.names_)
         return X, classes[label], groups
 
-    def _ask(self, X, cell, all_cells):
+    def _ask(self, sampler, X, cell, all_cells):
         try:
-            X, cell = clone(self.sampler_).fit_resample(X, cell)
+            X, cell = sampler.fit_resample(X, cell)
         except ValueError as error:
             codes, counts = np.unique(all_cells, return_counts=True)
             error.add_note(
@@ -150,17 +155,20 @@ class BaseResampled(SensitiveFeaturesConsumer, MetaEstimatorMixin, ClassifierMix
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        own = get_tags(self._estimator())
-        tags.input_tags, tags.classifier_tags = own.input_tags, own.classifier_tags
+        estimator = self._estimator()
+        if hasattr(estimator, "__sklearn_tags__") and not isinstance(estimator, type):
+            own = get_tags(estimator)
+            tags.input_tags, tags.classifier_tags = own.input_tags, own.classifier_tags
         return tags
 
 
 def takes_groups(estimator):
     """Whether ``estimator.fit`` can be given sensitive features."""
+    routing = get_routing_for_object(estimator)
     if "sensitive_features" in inspect.signature(estimator.fit).parameters:
-        request = getattr(estimator, "get_metadata_routing", None)
-        return request is None or bool(get_routing_for_object(estimator).consumes("fit", ["sensitive_features"]))
-    return routing_enabled() and bool(get_routing_for_object(estimator).consumes("fit", ["sensitive_features"]))
+        request = getattr(routing, "fit", None)  # a router has none
+        return request is None or request.requests.get("sensitive_features") is not False
+    return routing_enabled() and bool(routing.consumes("fit", ["sensitive_features"]))
 
 
 def joined(parts):

@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skfair._data import split_rows
 from skfair._random import Streams, draw_seed
 from skfair._sensitive import SensitiveEncoder, column_positions
-from skfair.base._checks import sensitive_input
+from skfair.base._checks import named, sensitive_input
+from skfair.base._skorch import resolve_device
 from skfair.base._stages import fit_clone
 
 __all__ = ["BaseSampler", "like_labels", "like_rows", "like_sensitive"]
@@ -30,6 +31,10 @@ class BaseSampler(ImbalancedLearnSampler):
     __metadata_request__fit_resample = {"sensitive_features": False}
     _sampling_type = "bypass"
     needs_sensitive = True
+    groups_hint = (
+        " A pipeline of imbalanced-learn hands no groups on: name sensitive_columns there, or use Resampled(sampler, "
+        "estimator) of skfair.augmentation."
+    )
 
     # ------------------------------------------------------------------ hooks
     def learn(self, X, y, sensitive):
@@ -86,7 +91,7 @@ class BaseSampler(ImbalancedLearnSampler):
         X, y, sensitive, binarize = self._learn(X, y, sensitive_features)
         rows, labels, groups = self.make(X, y, sensitive)
         self.is_real_ = np.arange(len(y) + len(labels)) < len(y)
-        groups = self.sensitive_encoder_.inverse_transform(groups)
+        groups = self._groups(groups)
         rows = self._with_columns(rows, groups)
         X_new = like_rows(given[0], rows)
         if binarize:
@@ -102,12 +107,19 @@ class BaseSampler(ImbalancedLearnSampler):
 
     def _learn(self, X, y, sensitive_features):
         self.check_parameters()
+        resolve_device(getattr(self, "device", "cpu"))
         given = X
         X, y, binarize = self._check_rows(X, y)
         frame = sensitive_input(self, given, sensitive_features, X.shape[0])
+        self.has_missing_ = frame.isna().any().tolist()
         self.sensitive_encoder_ = SensitiveEncoder(getattr(self, "missing_groups", "group")).fit(frame)
         self.check_groups(self.sensitive_encoder_)
-        self.columns_ = column_positions(given, self.sensitive_columns) if sensitive_features is None else None
+        self.columns_ = column_positions(given, self.sensitive_columns)
+        if self.columns_ is not None and len(self.columns_) != frame.shape[1]:
+            raise ValueError(
+                f"sensitive_columns={self.sensitive_columns!r} names {len(self.columns_)} columns of X, but "
+                f"sensitive_features has {frame.shape[1]}."
+            )
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             name = type(self).__name__
@@ -128,6 +140,15 @@ class BaseSampler(ImbalancedLearnSampler):
         self.x_shape_ = X.shape[1:]
         return X.toarray() if sp.issparse(X) else X, np.asarray(y), binarize
 
+    def _groups(self, codes):
+        """The values of new rows' sensitive features; missing ones are missing, not called so."""
+        groups = self.sensitive_encoder_.inverse_transform(codes)
+        for j, (name, missing) in enumerate(zip(groups.columns, self.has_missing_)):
+            if missing:
+                last = codes[:, j] == len(self.sensitive_encoder_.categories_[j]) - 1
+                groups[name] = groups[name].astype(object).mask(last, None)
+        return groups
+
     def _with_columns(self, rows, groups):
         """The new rows, with their own sensitive features in the columns of X that hold these."""
         if self.columns_ is not None:
@@ -137,7 +158,15 @@ class BaseSampler(ImbalancedLearnSampler):
 
     def fit_part(self, name, estimator, X, y=None, **metadata):
         """A fitted clone of an estimator that this sampler is made of, with a random stream of its own."""
-        return fit_clone(estimator, X, y, self.streams_.seed_of(name) % 2**31, **metadata)
+        return fit_clone(estimator, named(self, X), y, self.seed_of(name), **metadata)
+
+    def seed_of(self, name):
+        """A seed that numpy's old random states take, too."""
+        return self.streams_.seed_of(name) % 2**31
+
+    def named_for(self, part, X):
+        """X with its column names, for a part that was fitted with them."""
+        return named(self, X) if hasattr(part, "feature_names_in_") else X
 
     def hold_out(self, strata, fraction):
         """Positions of the rows to train on and of those to choose by, with a share of each stratum (n,)."""
@@ -157,33 +186,39 @@ class BaseSampler(ImbalancedLearnSampler):
 def like_rows(given, new):
     """The rows given and the new ones after them, in the container of the former."""
     if sp.issparse(given):
-        return sp.vstack(
-            [given, sp.csr_array(new) if isinstance(given, sp.sparray) else sp.csr_matrix(new)], given.format
-        )
+        kind = sp.csr_array if isinstance(given, sp.sparray) else sp.csr_matrix
+        return sp.vstack([given, kind(_as_type(new, given.dtype))], given.format)
+    if isinstance(given, pd.DataFrame):
+        more = pd.DataFrame({i: _like_column(given.iloc[:, i], new[:, i]) for i in range(new.shape[1])})
+        return pd.concat([given, more.set_axis(given.columns, axis=1)], ignore_index=True)
     frame = nw.from_native(given, pass_through=True, eager_only=True)
     if not isinstance(frame, nw.DataFrame):
         old = np.asarray(given)
         rows = np.concatenate([old, _as_type(new, old.dtype)])
         return rows.tolist() if isinstance(given, list) else rows
-    if isinstance(given, pd.DataFrame):
-        more = pd.DataFrame({i: _like_column(given.iloc[:, i], new[:, i]) for i in range(new.shape[1])})
-        return pd.concat([given, more.set_axis(given.columns, axis=1)], ignore_index=True)
-    columns = {name: _as_type(new[:, j], np.float64) for j, name in enumerate(frame.columns)}
-    whole = [name for name, dtype in frame.schema.items() if not dtype.is_float()]
-    columns = {name: np.rint(values) if name in whole else values for name, values in columns.items()}
+    columns = {name: _as_type(new[:, j], frame[name].to_numpy().dtype) for j, name in enumerate(frame.columns)}
     more = nw.from_dict(columns, backend=frame.implementation)
     return nw.concat([frame, more.select(nw.col(name).cast(frame.schema[name]) for name in frame.columns)]).to_native()
 
 
 def _like_column(column, values):
     dtype = column.dtype
-    values = np.rint(values) if pd.api.types.is_integer_dtype(dtype) or pd.api.types.is_bool_dtype(dtype) else values
+    if pd.api.types.is_integer_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
+        values = _as_type(values, np.dtype(getattr(dtype, "numpy_dtype", dtype)))
+    if isinstance(dtype, pd.CategoricalDtype):
+        known = dtype.categories.to_numpy()
+        values = known[np.abs(np.asarray(values)[:, None] - known.astype(np.float64)).argmin(1)]
     return pd.Series(values).astype(dtype)
 
 
 def _as_type(values, dtype):
-    """Numbers of another type; those of whole numbers are rounded."""
-    return (np.rint(values) if dtype.kind in "iub" else np.asarray(values)).astype(dtype)
+    """Numbers of another type; those of whole numbers are rounded, and kept within its range."""
+    if dtype.kind == "b":
+        return np.asarray(values) > 0.5
+    if dtype.kind in "iu":
+        range_ = np.iinfo(dtype)
+        values = np.rint(values).clip(range_.min, range_.max)
+    return np.asarray(values).astype(dtype)
 
 
 def like_labels(given, new):

@@ -1,5 +1,7 @@
 """Methods of several stages: what they hand on to the estimators of the earlier ones."""
 
+import inspect
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
@@ -25,7 +27,8 @@ def fit_clone(estimator, X, y, seed, **metadata):
     if "random_state" in parameters and parameters["random_state"] is None:
         fitted.set_params(random_state=seed)
     takes = fitted.get_metadata_routing().fit.requests if isinstance(fitted, StagedNet) else {}
-    return fitted.fit(X, y, **{key: metadata[key] for key in takes if metadata.get(key) is not None})
+    rows = (X,) if y is None and len(inspect.signature(fitted.fit).parameters) == 1 else (X, y)
+    return fitted.fit(*rows, **{key: metadata[key] for key in takes if metadata.get(key) is not None})
 
 
 class StagedNet(EncodingNet):

@@ -8,12 +8,14 @@ __all__ = ["LatentMarginsDisplay", "LatentPairsDisplay"]
 
 def _codes(sampler, X, n, random_state):
     """Codes of the first rows of X, or of the prior."""
+    sampler.check_fitted()
     if X is None:
         return sampler.generator_.sample(n, random_state), None
     if not hasattr(sampler.generator_, "encode"):
         raise ValueError(f"X cannot be shown: {type(sampler.generator_).__name__} has no encode. Leave X out.")
     rows = X.toarray() if sp.issparse(X) else np.asarray(X, dtype=np.float64)
-    return np.asarray(sampler.generator_.encode(rows[:n]), dtype=np.float64), rows[:n]
+    named = sampler.named_for(sampler.generator_, rows[:n])
+    return np.asarray(sampler.generator_.encode(named), dtype=np.float64), rows[:n]
 
 
 class LatentPairsDisplay:
@@ -95,7 +97,9 @@ class LatentPairsDisplay:
             np.concatenate([np.moveaxis(image, 0, -1) for image in part], 1) for part in (self.original, self.partner)
         ]
         sheet, height = np.concatenate(rows).clip(0, 1), self.original.shape[2]
-        ax.imshow(sheet[..., 0] if sheet.shape[-1] == 1 else sheet, cmap="gray", interpolation="nearest")
+        ax.imshow(
+            sheet[..., 0] if sheet.shape[-1] == 1 else sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+        )
         ax.set(xticks=[], yticks=[height / 2, 1.5 * height], yticklabels=["original", "partner"])
         ax.axhline(height - 0.5, color="white", linewidth=2)
 
