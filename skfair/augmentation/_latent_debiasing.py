@@ -41,8 +41,8 @@ class LatentDebiasingSampler(BaseSampler):
         ``source="inversion"``, ``encode(X)``. One with ``fit`` is cloned and fitted on X; wrapped in
         :class:`sklearn.frozen.FrozenEstimator` it is used as it is, and so is anything without ``fit``. A torch module is
         called on tensors; without ``sample`` its prior is N(0, I) in ``n_components`` dimensions. An autoencoder of
-        :mod:`skfair.representation` stands for ``VAEGenerator`` of it. By default :class:`PCAGenerator` for tables (the only
-        one that is exact there: see Notes), :class:`VAEGenerator` for images.
+        :mod:`skfair.representation` stands for ``VAEGenerator`` of it. By default :class:`PCAGenerator` for tables, whose
+        inverse is exact, and :class:`VAEGenerator` for images.
     source : {"prior", "inversion"}, default="prior"
         "prior", the paper: codes are drawn, and attribute classifiers label what G makes of them. "inversion": codes
         are those of the rows given, with their true labels and groups; only :math:`G(z')` is added.
@@ -102,9 +102,6 @@ class LatentDebiasingSampler(BaseSampler):
     **The recommended setting for tables is** ``source="inversion", hyperplane_balance="cell"``. With the paper's setting the
     attribute classifiers learn the bias of the data; where they are near linear in z, each partner changes the other
     features by just as much as the biased classifier asks for, and nothing is gained. ``docs/augmentation.md`` has numbers.
-
-    A deep autoencoder may reconstruct every row and still change other features of a partner: where two features agreed in
-    the data, its decoder has never seen them apart. A linear generator cannot.
 
     More than two classes have a hyperplane each (one against the rest), all of them kept.
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from skfair.augmentation._row_form import RowForm
-from skfair.base import BaseGenerator, check_choice
+from skfair.base import BaseGenerator, check_choice, check_number
 from skfair.base._checks import named
 from skfair.modules import VAE, ConvVAE
 from skfair.representation import VAETransformer
@@ -26,23 +26,30 @@ class VAEGenerator(BaseGenerator):
         The likeliest row; a sample of the decoder's distribution (numbers with the variance learned, pixels without); or
         the decoder's expectation as it is. The noise of a sample is the same in each call: the i-th row's depends on i
         alone, so that two codes that are decoded in two calls differ by their codes only.
+    min_activity : float, default=0.01
+        Latent dimensions whose codes have a smaller variance over the rows are left out: the decoder ignores them ("active
+        units" of Burda et al.). 0 keeps all. A classifier of codes gives just these the largest weights, as they hardly
+        vary, and moving along them changes nothing, or anything.
     random_state : int, numpy generator or None, default=None
         Of the autoencoder, where it has none of its own, and of the noise.
 
     Attributes
     ----------
     vae_ : transformer
+    active_ : array of shape (D,)
+        The positions of the latent dimensions that are used.
     n_components_ : int
-        Number of latent dimensions, D.
+        Their number, D.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of its range, or the autoencoder uses no dimension at all.
 
     References
     ----------
     Kingma, Welling, "Auto-encoding variational Bayes", ICLR 2014.
+    Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", ICLR 2016 (active units).
 
     Examples
     --------
@@ -55,13 +62,15 @@ class VAEGenerator(BaseGenerator):
     (3, 10)
     """
 
-    def __init__(self, vae=None, *, decoding="mode", random_state=None):
+    def __init__(self, vae=None, *, decoding="mode", min_activity=0.01, random_state=None):
         self.vae = vae
         self.decoding = decoding
+        self.min_activity = min_activity
         self.random_state = random_state
 
     def check_parameters(self):
         check_choice("decoding", self.decoding, {"mode", "sample", "expected"})
+        check_number("min_activity", self.min_activity, low=0)
         if isinstance(self.vae, type) or not (
             self.vae is None or (hasattr(self.vae, "decode") and hasattr(self.vae, "encode"))
         ):
@@ -69,14 +78,27 @@ class VAEGenerator(BaseGenerator):
 
     def learn(self, X):
         self.vae_ = self.fit_part("vae", default_vae(X.shape[1:]) if self.vae is None else self.vae, X)
-        self.n_components_ = self.vae_.n_latents_
+        codes = self._all_codes(X)
+        self.mean_ = codes.mean(0)  # what the others are held at
+        self.active_ = np.flatnonzero(codes.var(0) >= self.min_activity)
+        self.n_components_ = len(self.active_)
+        if self.n_components_ == 0:
+            raise ValueError(
+                f"the autoencoder uses none of its {codes.shape[1]} dimensions: the variance of its codes is at most "
+                f"{codes.var(0).max():.2g}, min_activity={self.min_activity}. Train it longer, or lower its beta."
+            )
         self.form_ = RowForm(X)
 
     def codes_of(self, X):
+        return self._all_codes(X)[:, self.active_]
+
+    def _all_codes(self, X):
         return self.vae_.encode(named(self.vae_, X) if X.ndim == 2 else X)  # a fitted one may know names
 
     def rows_of(self, Z):
-        expected = self.vae_.decode(Z).reshape(len(Z), -1)
+        codes = np.tile(self.mean_, (len(Z), 1))
+        codes[:, self.active_] = Z
+        expected = self.vae_.decode(codes).reshape(len(Z), -1)
         if self.decoding == "expected":
             return expected
         if self.decoding == "mode":

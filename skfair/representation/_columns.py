@@ -30,6 +30,7 @@ def likelihoods(X, likelihood):
     blocks : list of lists of int
         The columns of each categorical variable.
     """
+    images = X.ndim > 2  # neighbouring pixels are no categorical variable
     X = X.tocsc() if hasattr(X, "tocsc") else X.reshape(len(X), -1)
     d = X.shape[1]
     asked = np.full(d, likelihood, dtype=object) if isinstance(likelihood, str) else np.array(likelihood, dtype=object)
@@ -39,7 +40,7 @@ def likelihoods(X, likelihood):
     low, high = _ranges(X)
     within = (low >= 0) & (high <= 1)
     kinds = np.where(asked == "auto", np.where(within, "bernoulli", "gaussian"), asked).astype(object)
-    blocks = _one_hot_blocks(X, (asked == "auto") & within) if X.shape[1] <= 10_000 else []
+    blocks = _one_hot_blocks(X, (asked == "auto") & within) if X.shape[1] <= 10_000 and not images else []
     for block in blocks:
         kinds[block] = "categorical"
     return kinds, blocks

@@ -38,7 +38,10 @@ def test_imbalanced_learn_checks(estimator, check):
     check(estimator)
 
 
-GENERATORS = [PCAGenerator(), VAEGenerator(VAETransformer(n_components=3, max_epochs=2), random_state=0)]
+GENERATORS = [
+    PCAGenerator(),
+    VAEGenerator(VAETransformer(n_components=3, max_epochs=2), min_activity=0, random_state=0),
+]
 
 
 RESAMPLED = [

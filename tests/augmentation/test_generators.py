@@ -56,10 +56,10 @@ def vae(**parameters):
 
 
 def vae_generator(X, decoding="mode", **parameters):
-    return VAEGenerator(vae(**parameters), decoding=decoding, random_state=0).fit(X)
+    return VAEGenerator(vae(**parameters), decoding=decoding, min_activity=0, random_state=0).fit(X)
 
 
-GENERATORS = [PCAGenerator(), VAEGenerator(vae(), random_state=0)]
+GENERATORS = [PCAGenerator(), VAEGenerator(vae(), min_activity=0, random_state=0)]
 both = pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: type(g).__name__)
 
 
@@ -302,12 +302,12 @@ def test_a_fitted_autoencoder_is_used_as_it_is():
     X = table()
     fitted = vae(random_state=0).fit(X)
     weights = [w.copy() for w in map(np.asarray, fitted.module_.state_dict().values())]
-    generator = VAEGenerator(FrozenEstimator(fitted)).fit(X)
+    generator = VAEGenerator(FrozenEstimator(fitted), min_activity=0).fit(X)
     assert generator.vae_.estimator is fitted
     assert generator.n_components_ == 3
     assert all(map(np.array_equal, weights, map(np.asarray, fitted.module_.state_dict().values())))
     assert np.array_equal(generator.encode(X), fitted.encode(X))
-    sampled = VAEGenerator(FrozenEstimator(fitted), decoding="sample", random_state=0).fit(X)
+    sampled = VAEGenerator(FrozenEstimator(fitted), decoding="sample", min_activity=0, random_state=0).fit(X)
     assert np.abs(sampled.decode(sampled.encode(X))[:, 0] - fitted.decode(fitted.encode(X))[:, 0]).max() > 0.1
 
 
@@ -326,7 +326,7 @@ def test_other_autoencoders_with_all_their_dimensions(autoencoder):
     fitted = FrozenEstimator(
         autoencoder.fit(X, y, **({"sensitive_features": s} if autoencoder.needs_sensitive else {}))
     )
-    generator = VAEGenerator(fitted).fit(X)
+    generator = VAEGenerator(fitted, min_activity=0).fit(X)
     assert generator.n_components_ == 4
     assert np.array_equal(generator.encode(X), fitted.encode(X))
     assert generator.decode(generator.sample(3, 0)).shape == (3, 4)
@@ -341,6 +341,42 @@ def test_images_stay_within_their_range():
         assert ((made >= 0) & (made <= 1)).all()
         assert np.unique(made).size > 1000  # not snapped to black and white
         np.testing.assert_allclose(made.reshape(20, -1), generator.vae_.decode(generator.sample(20, 0)).reshape(20, -1))
+
+
+class SomeUsed:
+    """An autoencoder of four dimensions, of which it uses the first and the third."""
+
+    n_latents_, likelihood_, module_ = 4, np.array(["gaussian"] * 2), None
+
+    def fit(self, X, y=None):
+        return self
+
+    def get_params(self, deep=False):
+        return {}
+
+    def encode(self, X):
+        return np.column_stack([X[:, 0], 0.01 * X[:, 0] + 0.5, X[:, 1], 0.05 * X[:, 1]])
+
+    def decode(self, Z):
+        assert (Z[:, [1, 3]] == Z[0, [1, 3]]).all()  # the others are held still
+        return Z[:, [0, 2]] + Z[:, [1]]
+
+
+def test_dimensions_that_are_not_used_are_left_out():
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    generator = VAEGenerator(SomeUsed()).fit(X)
+    assert generator.active_.tolist() == [0, 2]
+    assert generator.n_components_ == 2
+    assert np.array_equal(generator.encode(X), X)
+    held = SomeUsed().encode(X)[:, 1].mean()
+    np.testing.assert_allclose(generator.decode(X[:5]), X[:5] + held)
+    assert generator.sample(3, 0).shape == (3, 2)
+    everything = VAEGenerator(SomeUsed(), min_activity=0).fit(X)
+    assert everything.active_.tolist() == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="uses none of its 4 dimensions.*min_activity=5"):
+        VAEGenerator(SomeUsed(), min_activity=5).fit(X)
+    with pytest.raises(ValueError, match="min_activity must be a number >= 0, got -1"):
+        VAEGenerator(SomeUsed(), min_activity=-1).fit(X)
 
 
 def test_the_default_autoencoders():
@@ -582,7 +618,9 @@ def test_images_of_another_size_are_named(shape):
 
 def test_the_estimator_fills_in_the_size():
     X = np.random.default_rng(0).random((12, 1, 32, 32))
-    generator = VAEGenerator(VAETransformer(n_components=2, module=ConvVAE, max_epochs=1), random_state=0).fit(X)
+    generator = VAEGenerator(
+        VAETransformer(n_components=2, module=ConvVAE, max_epochs=1), min_activity=0, random_state=0
+    ).fit(X)
     assert generator.vae_.module_.image_size == 32
     made = generator.decode(generator.encode(X))
     assert made.shape == X.shape

@@ -1156,7 +1156,7 @@ def test_a_fitted_autoencoder_is_used_as_it_is():
         assert all(map(torch.equal, weights, vae.module_.state_dict().values()))
     own = fitted(X, y, s, generator=VAETransformer(n_components=3, max_epochs=1), **INVERSION)
     assert isinstance(own.generator_, VAEGenerator)
-    assert own.generator_.n_components_ == 3
+    assert own.generator_.vae_.n_components == 3
 
 
 @every_source
