@@ -30,7 +30,7 @@ def default_callbacks(net):
     return callbacks
 
 
-def _resolve_score(score):
+def resolve_score(score):
     """A function ``(y_true, y_pred, *, sensitive_features, sample_weight)``, greater is better."""
     if isinstance(score, str) and score == "accuracy":
         return _accuracy
@@ -96,7 +96,7 @@ class FairnessScoring(Callback):
             self.score if isinstance(self.score, str) else getattr(self.score, "__name__", type(self.score).__name__)
         )
         self.name_ = self.name or f"{self.use}_{label}"
-        self.score_ = _resolve_score(self.score)
+        self.score_ = resolve_score(self.score)
         return self
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
@@ -119,7 +119,7 @@ class FairnessScoring(Callback):
         true, predicted = rows.y["y"].cpu().numpy(), net.outputs(rows).argmax(1).numpy()
         return (
             (true, predicted)
-            if isinstance(self.score, str)
+            if isinstance(getattr(self.score, "floored", self.score), str)
             else (net.decode_labels(true), net.decode_labels(predicted))
         )
 
@@ -167,8 +167,10 @@ class BestEpoch(Callback):
         if not self._watched:
             return
         if self._weights is None:
+            floor = getattr(net, "min_accuracy", None)
+            reason = "" if floor is None else f" (none reached min_accuracy={floor})"
             warnings.warn(
-                f"{self.monitor!r} was not a number in any epoch: the weights of the last epoch are kept.",
+                f"{self.monitor!r} was not a number in any epoch{reason}: the weights of the last epoch are kept.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -5,12 +5,14 @@ import functools
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer
 
 from skfair.base import BaseClassifier, BaseTransformer
 from skfair.modules import VAE
 from skfair.representation import VAETransformer
 from skfair.representation._latent import BaseVAE
+from skfair.robust import ERMClassifier
 from skfair.utils import all_estimators
 
 
@@ -52,6 +54,7 @@ SMALL = {  # networks of a few units, gentle settings
     "DistillationClassifier": dict(teacher_epochs=3),
     "JTTClassifier": dict(first_epochs=2, upweight=3, how="weight"),  # as many steps as the others take
     "ARLClassifier": dict(pretrain_steps=5),
+    "ReprogrammedClassifier": dict(base_epochs=30, base_lr=0.02, strength=0.1, adversary_hidden=(8,)),
     "VAETransformer": ENCODER,
     **dict.fromkeys(("FactorVAETransformer", "FFVAETransformer"), {**ENCODER, "adversary_hidden": (8,)}),
     "FDVAETransformer": {**NARROW, "subspaces": (2, 1, 1), "adversary_hidden": (8,), "recode_epochs": 2},
@@ -191,5 +194,23 @@ def without_dropout(cls):
     return {} if issubclass(cls, BaseVAE) else {"module__dropout": 0.0}  # autoencoders have none
 
 
+def user_module(net):
+    """The network that ``module`` describes: where a trigger is trained in front of one, that one."""
+    return net.base_.module_ if hasattr(net, "base_") else net.module_
+
+
 def first_linear(net):
-    return next(part for part in net.module_.modules() if isinstance(part, torch.nn.Linear))
+    return next(part for part in user_module(net).modules() if isinstance(part, torch.nn.Linear))
+
+
+@functools.cache
+def _base():
+    X, y, _ = rows()
+    return ERMClassifier(**{**QUICK, "max_epochs": 5}, module__hidden=(8, 6), module__dropout=0.0).fit(X, y)
+
+
+def with_base(cls, X=None, y=None):
+    """Parameters that give an estimator of frozen networks one that is fitted: all rows are then its own."""
+    if cls.__name__ != "ReprogrammedClassifier":
+        return {}
+    return {"estimator": _base() if X is None else clone(_base()).fit(X, y)}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from common import RIGHTLY_WARNED, all_nets, network_output, output, rows, small
+from common import RIGHTLY_WARNED, all_nets, network_output, output, rows, small, with_base
 from sklearn.exceptions import NotFittedError
 
 from skfair.adversarial import AdversarialClassifier
@@ -222,7 +222,7 @@ def test_erm_needs_no_sensitive_features():
 @pytest.mark.filterwarnings("ignore:The number of unique classes")  # of a stage that tells the groups apart
 def test_hundreds_of_float_groups_warn(cls):
     X, y, _ = rows(300)
-    net = small(cls, early_stopping=False, batch_size=-1, max_epochs=1)
+    net = small(cls, early_stopping=False, batch_size=-1, max_epochs=1, **with_base(cls))
     with pytest.warns(UserWarning, match="'age' is a float column with 300 distinct values.*pandas.cut"):
         net.fit(X, y, sensitive_features=pd.Series(np.linspace(18, 90, 300), name="age"))
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from common import RIGHTLY_WARNED, SomeGroups, all_nets, output, quick, rows, small
+from common import RIGHTLY_WARNED, SomeGroups, all_nets, output, quick, rows, small, with_base
 from sklearn.linear_model import LogisticRegression
 from skorch.callbacks import Callback, EarlyStopping, Freezer, GradientNormClipping, LRScheduler
 
@@ -115,7 +115,8 @@ def varied(cls):
 
 def make_nets(cls, different=None, seeds=(0, 1), **parameters):
     different = varied(cls) if different is None else different
-    return [small(cls, **{**PLAIN, "random_state": seed, **parameters, **own}) for seed in seeds for own in different]
+    given = {**PLAIN, **with_base(cls), **parameters}
+    return [small(cls, **{**given, "random_state": seed, **own}) for seed in seeds for own in different]
 
 
 def data_of(X, y, s=None, weight=None):
@@ -386,7 +387,7 @@ def test_three_classes_and_groups_of_two_columns(cls):
     X, _, s = rows(200)
     y = np.array(["high", "low", "mid"])[np.digitize(X[:, 0], [-0.5, 0.5])]
     groups = pd.DataFrame({"sex": s, "old": np.arange(200) % 3 == 0})
-    nets = assert_stack_equals_fits(make_nets(cls), data_of(X, y, groups))
+    nets = assert_stack_equals_fits(make_nets(cls, **with_base(cls, X, y)), data_of(X, y, groups))
     assert nets[0].classes_.tolist() == ["high", "low", "mid"]
     assert nets[0].n_groups_ == 4 or not cls.needs_sensitive
     assert set(nets[-1].predict(X)) <= {"high", "low", "mid"}
@@ -910,7 +911,7 @@ def test_a_net_that_diverges_leaves_its_neighbours_bit_identical(bad, folds):
 def test_a_published_method_that_diverges_leaves_its_neighbours_bit_identical(cls, other):
     """The second net starts from weights that are no numbers."""
     callbacks = [Leaving(lambda net: net.random_state == 99)]
-    given = {**PLAIN, "max_epochs": 2, "callbacks": callbacks, **other, "early_stopping": False}
+    given = {**PLAIN, **with_base(cls), "max_epochs": 2, "callbacks": callbacks, **other, "early_stopping": False}
     found = []
     for poison in (False, True):
         nets = [small(cls, **{**given, "random_state": seed, **own}) for seed in (0, 99, 1) for own in varied(cls)]
@@ -1217,5 +1218,5 @@ def test_quick_nets_on_their_own_groups():
     """As the checks of scikit-learn use them: groups from a callable on X."""
     X, y, _ = rows()
     for cls in STACKABLE.values():
-        nets = [quick(cls, max_epochs=2, random_state=k, **PLAIN) for k in (0, 1)]
+        nets = [quick(cls, max_epochs=2, random_state=k, **PLAIN, **with_base(cls)) for k in (0, 1)]
         assert_stack_equals_fits(nets, data_of(X, y))

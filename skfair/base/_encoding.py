@@ -26,6 +26,7 @@ class EncodingNet(LoopNet):
     def _encode_labels(self, y, *, reset, classes=None):
         check_classification_targets(y)
         if reset:
+            classes = self.known_classes() if classes is None else classes
             self.classes_ = unique_labels(y if classes is None else classes)
             self.n_classes_ = len(self.classes_)
             if self.n_classes_ < self.min_classes:
@@ -36,6 +37,10 @@ class EncodingNet(LoopNet):
             unseen, known = unseen.tolist(), self.classes_.tolist()
             raise ValueError(f"y has the labels {unseen}, which are not among the classes {known}.")
         return np.searchsorted(self.classes_, y)
+
+    def known_classes(self):
+        """The labels there are, where that is decided before ``fit`` (by a network that is given); None: those of y."""
+        return None
 
     def decode_labels(self, codes):
         """The labels of class codes."""

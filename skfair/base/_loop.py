@@ -45,8 +45,12 @@ class LoopNet(SkorchNet):
             self.state_ = state.to(self.device_)
 
     def initialize_module(self):
-        self.module_ = self.adapt_module(self.build("module", self.module, **self.module_arguments()))
+        self.module_ = self.adapt_module(self.make_module())
         return self
+
+    def make_module(self):
+        """The network that is trained, with its initial weights."""
+        return self.build("module", self.module, **self.module_arguments())
 
     def module_arguments(self):
         """What a module's constructor is given, as far as it takes it."""
@@ -153,7 +157,8 @@ class LoopNet(SkorchNet):
     def network_inputs(self, X, training=False):
         """What the network sees of X, as a float64 array."""
         check_is_fitted(self)
-        return np.asarray(self.inputs(check_X(self, X, reset=False), training=training), dtype=np.float64)
+        seen = self.inputs(check_X(self, X, reset=False), training=training)
+        return np.asarray(seen.toarray() if hasattr(seen, "toarray") else seen, dtype=np.float64)
 
     def main_output(self, output):
         """The part of the network's output that predictions are made from."""

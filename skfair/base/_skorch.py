@@ -46,10 +46,10 @@ def _merged_signature(cls):
     merged = {}
     for parent in cls.__mro__:
         for name, parameter in vars(parent).get("_own_parameters", {}).items():
-            if parameter.kind is parameter.KEYWORD_ONLY:
+            if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD) and name != "self":
                 merged.setdefault(name, parameter)
     first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return inspect.Signature([first, *merged.values()])
+    return inspect.Signature([first, *sorted(merged.values(), key=lambda parameter: parameter.kind)])
 
 
 class SkorchNet(NeuralNet):
@@ -61,6 +61,7 @@ class SkorchNet(NeuralNet):
     interrupted_ = False  # whether the user has stopped the training (a callback that stops it is none)
     virtual_params_ = {}
     _prefixes = ("module", "criterion", "optimizer", "iterator_train", "iterator_valid", "callbacks", "compile")
+    _own_prefixes = ()  # those of them that skorch does not know
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -85,12 +86,15 @@ class SkorchNet(NeuralNet):
     # ------------------------------------------------------------------ parameters
     @property
     def _params_to_validate(self):
+        return {name for name in self._prefixed() if name.split("__")[0] not in self._own_prefixes}
+
+    def _prefixed(self):
         return {name for name in vars(self) if "__" in name and name[0] != "_"}
 
     def _get_param_names(self):
         names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
         given = [name for name in vars(self) if name in inspect.signature(NeuralNet).parameters]
-        return sorted({*names, *given, *self._params_to_validate})
+        return sorted({*names, *given, *self._prefixed()})
 
     def _get_params_callbacks(self, deep=True):
         """Parameters of the callbacks that the user gave, before and after fit the same."""

@@ -4,12 +4,15 @@ import inspect
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import clone
+from sklearn.base import _clone_parametrized, clone
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import has_fit_parameter
 
+from skfair._data import split_rows
 from skfair.base._checks import named
 from skfair.base._encoding import EncodingNet
+from skfair.base._frozen import is_fitted
 
 __all__ = ["StagedNet", "fit_clone"]
 
@@ -26,13 +29,23 @@ def fit_clone(estimator, X, y, seed, **metadata):
     parameters = fitted.get_params(deep=False)
     if "random_state" in parameters and parameters["random_state"] is None:
         fitted.set_params(random_state=seed)
-    takes = fitted.get_metadata_routing().fit.requests if isinstance(fitted, StagedNet) else {}
+    if isinstance(fitted, StagedNet):
+        takes = fitted.get_metadata_routing().fit.requests
+    else:
+        takes = ["sample_weight"] if has_fit_parameter(fitted, "sample_weight") else []
     rows = (X,) if y is None and len(inspect.signature(fitted.fit).parameters) == 1 else (X, y)
     return fitted.fit(*rows, **{key: metadata[key] for key in takes if metadata.get(key) is not None})
 
 
 class StagedNet(EncodingNet):
     """A net that can fit other estimators before or after its own training."""
+
+    keeps_fitted = ()  # parameters whose fitted estimators ``clone`` hands on as they are
+
+    def __sklearn_clone__(self):
+        twin = _clone_parametrized(self)
+        kept = {name: getattr(self, name) for name in self.keeps_fitted if is_fitted(getattr(self, name))}
+        return twin.set_params(**kept) if kept else twin
 
     def stage(self, cls, **overrides):
         """An unfitted ``cls`` with this net's training parameters, for an earlier stage of a method.
@@ -53,6 +66,10 @@ class StagedNet(EncodingNet):
         seed = self.streams_.seed_of(f"stage {name}") % 2**31
         given = {"sensitive_features": sensitive_features, "sample_weight": sample_weight}
         return fit_clone(estimator, named(self, X), y, seed, **given)
+
+    def split(self, strata, fraction, name):
+        """Positions of the rows of two parts, the second with a share of each stratum (n,), by a stream of that name."""
+        return split_rows(strata, fraction, self.streams_.numpy(name))
 
     def transform_stage(self, fitted, X, method="transform", **kwargs):
         """What a fitted earlier stage makes of X, as an array."""

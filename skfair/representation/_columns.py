@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skfair.base import one_hot_blocks
+
 __all__ = ["check_likelihood", "check_range", "likelihoods"]
 
 WORDS = ("auto", "bernoulli", "gaussian")
@@ -40,7 +42,7 @@ def likelihoods(X, likelihood):
     low, high = _ranges(X)
     within = (low >= 0) & (high <= 1)
     kinds = np.where(asked == "auto", np.where(within, "bernoulli", "gaussian"), asked).astype(object)
-    blocks = _one_hot_blocks(X, (asked == "auto") & within) if X.shape[1] <= 10_000 and not images else []
+    blocks = one_hot_blocks(X, (asked == "auto") & within) if X.shape[1] <= 10_000 and not images else []
     for block in blocks:
         kinds[block] = "categorical"
     return kinds, blocks
@@ -66,36 +68,3 @@ def _ranges(X):
 
 def _along(values):
     return np.asarray(values.todense() if hasattr(values, "todense") else values, dtype=float).ravel()
-
-
-def _one_hot_blocks(X, candidates):
-    """Runs of neighbouring columns of 0 and 1 whose sum is 1 in each row, each as short as can be."""
-    binary = np.array([free and _is_binary(X, j) for j, free in enumerate(candidates)])
-    blocks, start = [], 0
-    while start < len(binary):
-        block = _block_from(X, binary, start)
-        if len(block) > 1:
-            blocks.append(block)
-        start += max(1, len(block))
-    return blocks
-
-
-def _column(X, j):
-    return np.asarray(X[:, [j]].todense()).ravel() if hasattr(X, "todense") else X[:, j]
-
-
-def _is_binary(X, j):
-    column = _column(X, j)
-    return bool(((column == 0) | (column == 1)).all())
-
-
-def _block_from(X, binary, start):
-    total, stop = 0, start
-    while stop < len(binary) and binary[stop]:
-        total = total + _column(X, stop)
-        stop += 1
-        if (total > 1).any():
-            return []
-        if (total == 1).all():
-            return list(range(start, stop))
-    return []
