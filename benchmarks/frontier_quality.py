@@ -37,6 +37,7 @@ from skfair.adversarial import AdversarialClassifier
 from skfair.datasets import fetch_adult, fetch_compas, fetch_german_credit, fetch_meps
 from skfair.metrics import demographic_parity_difference, equalized_odds_difference, get_scorer
 from skfair.model_selection import FrontierSearchCV, hypervolume
+from skfair.modules import MLP
 from skfair.preprocessing import make_tabular_preprocessor
 from skfair.regularization import RegularizedClassifier
 from skfair.robust import ERMClassifier, GroupDROClassifier
@@ -48,22 +49,27 @@ MOMENTS = {"dp": DemographicParity, "eo": EqualizedOdds}
 STRICT = 0.1  # the second area counts gaps up to this
 BOUNDS = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16]
 FEW_BOUNDS = [0.005, 0.02, 0.08]  # over trees on MEPS and Adult, where one fit takes 5 to 10 s
+ADAM = dict(optimizer=torch.optim.Adam, lr=1e-3, weight_decay=0.0)
+# said in full, so that a new default does not change what is compared
+NET = dict(module=MLP, max_epochs=20, early_stopping=False, **ADAM)
 TREES = dict(max_iter=50, learning_rate=0.2, max_leaf_nodes=15, early_stopping=False)
 TOLS = [None, 0.01, 0.02, 0.04, 0.08, 0.12]
-# name -> (loader, sensitive feature, groups kept or None for all, batch size of the nets, how many rows or None for all)
+# What a task is made of: loader, sensitive feature, groups kept or None for all, batch size of the nets, how many rows or
+# None for all
+Source = collections.namedtuple("Source", "fetch column kept batch size", defaults=(None,))
 TASKS = {
-    "German/sex": (fetch_german_credit, "sex", None, 128, None),
-    "COMPAS/race": (fetch_compas, "race", ["African-American", "Caucasian"], 256, None),
-    "MEPS/race": (fetch_meps, "RACE", None, 512, None),
-    "Adult/sex": (functools.partial(fetch_adult, drop_missing=True), "sex", None, 512, None),
-    "Adult/race": (functools.partial(fetch_adult, drop_missing=True), "race", None, 512, None),
+    "German/sex": Source(fetch_german_credit, "sex", None, 128),
+    "COMPAS/race": Source(fetch_compas, "race", ("African-American", "Caucasian"), 256),
+    "MEPS/race": Source(fetch_meps, "RACE", None, 512),
+    "Adult/sex": Source(functools.partial(fetch_adult, drop_missing=True), "sex", None, 512),
+    "Adult/race": Source(functools.partial(fetch_adult, drop_missing=True), "race", None, 512),
 }
 
 
 # ---------------------------------------------------------------------------------------------- rows
 class Task:
-    """One split of one data set: name, seed, inputs (of each base model), categorical (columns of those of the trees), y, s,
-    and parts: the rows to learn from and to be judged on, "valid" and "test"."""
+    """One split of one data set: name, seed, frame (the table as loaded), inputs (of each base model), categorical (columns
+    of those of the trees), y, s, batch, and parts: the rows to learn from and to be judged on, "valid" and "test"."""
 
     def __init__(self, **fields):
         vars(self).update(fields)
@@ -75,8 +81,8 @@ class Task:
 
 
 @functools.cache
-def rows_of(name):
-    fetch, column, kept, _, size = TASKS[name]
+def rows_of(name, source):
+    fetch, column, kept, _, size = source
     data = fetch(sensitive=column)
     s = data.sensitive_features[column].to_numpy().astype(str)
     s = np.where(s == "White", "White", "Non-White") if name.startswith("Adult/race") else s
@@ -95,15 +101,22 @@ def binned(column):
 
 
 @functools.lru_cache(maxsize=len(SEEDS))
-def make_task(name, seed):
-    frame, codes, categorical, y, s = rows_of(name)
+def make_task(name, source, seed):
+    *_, y, s = rows_of(name, source)
     learn, test = split(np.arange(len(y)), y, s, 0.3, seed)
+    return build_task(name, source, seed, learn, test)
+
+
+def build_task(name, source, seed, learn, test):
+    """Of the rows to learn from, 25 % are those that choose."""
+    frame, codes, categorical, y, s = rows_of(name, source)
     train, valid = split(learn, y, s, 0.25, seed)
     learn = np.concatenate([train, valid])
     X = make_tabular_preprocessor().fit(frame.iloc[learn]).transform(frame).astype(np.float32)
-    inputs = {"net": X, "logistic": X, "trees": codes}
+    inputs = {"net": X, "logistic": X, "trees": codes, "default trees": codes}
     parts = {"valid": (train, valid), "test": (learn, test)}
-    return Task(name=name, seed=seed, inputs=inputs, categorical=categorical, y=y, s=s, parts=parts)
+    fields = dict(name=name, seed=seed, frame=frame, inputs=inputs, categorical=categorical, batch=source.batch)
+    return Task(**fields, y=y, s=s, parts=parts)
 
 
 def split(rows, y, s, part, seed):
@@ -117,7 +130,9 @@ def unfitted(base, task):
         return LogisticRegression(solver="newton-cholesky", max_iter=1000)
     if base == "trees":
         return HistGradientBoostingClassifier(**TREES, categorical_features=task.categorical, random_state=task.seed)
-    return ERMClassifier(batch_size=TASKS[task.name][3], random_state=task.seed, device="cpu")
+    if base == "default trees":
+        return HistGradientBoostingClassifier(categorical_features=task.categorical, random_state=task.seed)
+    return ERMClassifier(**NET, batch_size=task.batch, random_state=task.seed, device="cpu")
 
 
 @functools.lru_cache(maxsize=4)
@@ -142,7 +157,7 @@ def optimized(base, gap, tol, task, part):
 
 def reduced(base, gap, bound, task, part):
     (learn, judged), X = task.parts[part], task.inputs[base]
-    moment, rounds = MOMENTS[gap](difference_bound=bound), 10 if base == "trees" else 50
+    moment, rounds = MOMENTS[gap](difference_bound=bound), 10 if base.endswith("trees") else 50
     model = ExponentiatedGradient(unfitted(base, task), moment, max_iter=rounds)
     model.fit(X[learn], task.y[learn], sensitive_features=task.s[learn])
     return model.predict(X[judged], random_state=task.seed)
@@ -167,8 +182,8 @@ def search(cls, parameter, values, task, gap, random_groups=False, **fixed):
         s = np.random.default_rng(task.seed).permutation(s)
     if cls is not GroupDROClassifier:
         fixed["constraint"] = NAMES[gap]
-    batch = min(TASKS[task.name][3], 256 if fixed.get("penalty") == "hsic" else 512)  # hsic's cost is the square
-    model = cls(batch_size=batch, random_state=task.seed, device="cpu", **fixed)
+    batch = min(task.batch, 256 if fixed.get("penalty") == "hsic" else 512)  # hsic's cost is the square
+    model = cls(batch_size=batch, random_state=task.seed, device="cpu", **{**NET, **fixed})
     scoring, cv = {"acc": "accuracy", **scoring}, [(np.arange(train), np.arange(train, len(learn)))]
     found = FrontierSearchCV(model, {parameter: values}, scoring=scoring, cv=cv, refit=False, models="all")
     X, start = task.inputs["net"], time.perf_counter()
@@ -184,24 +199,37 @@ def search(cls, parameter, values, task, gap, random_groups=False, **fixed):
 
 # One line of a table; kind is "ours", "peer" or "control". ``candidates(task, gap)`` gives pairs (setting, run) or, if
 # at_once, what `search` yields. per_gap=False: the fits do not depend on the gap, so that they serve both.
-Method = collections.namedtuple("Method", "name kind candidates per_gap at_once", defaults=(True, False))
+# view: (name of another method, which of its settings), instead of own fits.
+Method = collections.namedtuple("Method", "name kind candidates per_gap at_once view", defaults=(True, False, None))
 
 
-def methods():
-    def one(name, setting, run):
-        return Method(name, "control", lambda task, gap: [(setting, run)], per_gap=False)
+def one(name, setting, run):
+    """A control of one point, which takes no notice of the gap."""
+    return Method(name, "control", lambda task, gap: [(setting, run)], per_gap=False)
 
-    def net(name, cls, parameter, values, kind="ours", per_gap=True, **fixed):
-        run = functools.partial(search, cls, parameter, [0.0, *np.round(values, 4).tolist()], **fixed)
-        return Method(name, kind, run, per_gap, at_once=True)
 
-    gap, hsic, attack = np.geomspace(0.1, 10, 9), np.geomspace(1, 60, 7), np.geomspace(0.1, 10, 7)
-    adam = {"optimizer": torch.optim.Adam, "lr": 1e-3, "weight_decay": 1e-4}
-    yield one("constant", "majority", lambda task, part: np.full(len(task.parts[part][1]), int(task.y.mean() > 0.5)))
+def net(name, cls, parameter, values, kind="ours", per_gap=True, **fixed):
+    """A net over 0 and the values of one parameter."""
+    run = functools.partial(search, cls, parameter, [0.0, *np.round(values, 4).tolist()], **fixed)
+    return Method(name, kind, run, per_gap, at_once=True)
+
+
+CONSTANT = one("constant", "majority", lambda task, part: np.full(len(task.parts[part][1]), int(task.y.mean() > 0.5)))
+
+
+def base_models():
+    """Controls: the unmitigated models, and thresholds above those of the net."""
     for base, name in (("net", "net"), ("logistic", "LogisticRegression"), ("trees", "HistGB")):
         yield one(name, "unmitigated", functools.partial(plain, base))
     raised = [(f"threshold {t:g}", functools.partial(plain, "net", threshold=t)) for t in np.linspace(0.5, 0.95, 10)]
     yield Method("net, raised thresholds", "control", lambda task, gap: raised, per_gap=False)
+
+
+def methods():
+    gap, hsic, attack = np.geomspace(0.1, 10, 9), np.geomspace(1, 60, 7), np.geomspace(0.1, 10, 7)
+    dro = {**ADAM, "weight_decay": 1e-4, "early_stopping": "worst_group_accuracy"}
+    yield CONSTANT
+    yield from base_models()
     for name, *run in (("ThresholdOptimizer", "tol", optimized), ("ExponentiatedGradient", "bound", reduced)):
         for base, of in (("logistic", "LR"), ("trees", "HistGB")):
             yield Method(f"{name} {of}", "peer", functools.partial(peers, *run, base))
@@ -211,7 +239,7 @@ def methods():
     yield net("Regularized hsic", regularized, "strength", hsic, penalty="hsic")
     yield net("Adversarial encoder", adversarial, "strength", attack, attack="encoder")
     yield net("Adversarial output", adversarial, "strength", attack, attack="output")
-    yield net("GroupDRO", GroupDROClassifier, "step_size", [0.01, 0.03, 0.1, 0.3, 1], per_gap=False, **adam)
+    yield net("GroupDRO", GroupDROClassifier, "step_size", [0.01, 0.03, 0.1, 0.3, 1], per_gap=False, **dro)
 
 
 METHODS = list(methods())
@@ -219,12 +247,13 @@ METHODS = list(methods())
 
 # ---------------------------------------------------------------------------------------------- running
 class Records(dict):
-    """{(task, seed, method, gap or "both"): {part: {setting: measured}}}, kept as JSON lines."""
+    """{(task, seed, method, gap or "both"): {part: {setting: measured}}}, kept as JSON lines; ``more`` are only read."""
 
-    def __init__(self, store):
+    def __init__(self, store, *more):
         self.store = store
-        for line in store.read_text().splitlines() if store and store.exists() else []:
-            self.add(json.loads(line), write=False)
+        for path in (store, *more):
+            for line in path.read_text().splitlines() if path and path.exists() else []:
+                self.add(json.loads(line), write=False)
 
     def add(self, record, write=True):
         where = tuple(record[name] for name in ("task", "seed", "method", "gap"))
@@ -234,11 +263,15 @@ class Records(dict):
                 stream.write(json.dumps(record) + "\n")
 
     def of(self, task, seed, method, gap):
-        return self.get((task, seed, method.name, gap if method.per_gap else "both"), {})
+        name, kept = method.view or (method.name, None)
+        found = self.get((task, seed, name, gap if method.per_gap else "both"), {})
+        return {part: {k: v for k, v in of.items() if kept(k)} for part, of in found.items()} if kept else found
 
 
 def run(records, method, task, gap):
     head = dict(task=task.name, seed=task.seed, method=method.name, gap=gap if method.per_gap else "both")
+    if method.view:
+        return
     found = records.setdefault(tuple(head.values()), {})
     if method.at_once:
         for measured in [] if found else list(method.candidates(task=task, gap=gap)):
@@ -255,10 +288,11 @@ def run(records, method, task, gap):
 
 
 def run_all(records, methods, tasks, seeds):
+    """Tasks: {name: source}."""
     for method, name, seed in itertools.product(methods, tasks, seeds):
         start = time.perf_counter()
         for gap in GAPS:
-            run(records, method, make_task(name, seed), gap)
+            run(records, method, make_task(name, tasks[name], seed), gap)
         print(f"{method.name}, {name}, seed {seed}: {time.perf_counter() - start:.1f} s", flush=True)
 
 
@@ -284,20 +318,20 @@ def front_on_test(records, methods, task, seed, gap):
     return [(test[setting]["acc"], -test[setting][gap]) for setting in settings]
 
 
-def make_line(records, name, methods, task, gap):
+def make_line(records, name, methods, task, gap, seeds=SEEDS):
     """What a table says of a method, or of several together; None if a seed is missing."""
-    fronts = [front_on_test(records, methods, task, seed, gap) for seed in SEEDS]
+    fronts = [front_on_test(records, methods, task, seed, gap) for seed in seeds]
     if not all(fronts):
         return None
-    parts = [part for method in methods for seed in SEEDS for part in records.of(task, seed, method, gap).values()]
+    parts = [part for method in methods for seed in seeds for part in records.of(task, seed, method, gap).values()]
     seconds = sum(record["seconds"] for part in parts for record in part.values())
-    base = [records.of(task, seed, METHODS[0], gap)["test"]["majority"]["acc"] for seed in SEEDS]
+    base = [records.of(task, seed, CONSTANT, gap)["test"]["majority"]["acc"] for seed in seeds]
     areas = {}  # one value per seed
     for limit in (1.0, STRICT):
         volumes = [hypervolume(points, reference=(b, -limit)) for points, b in zip(fronts, base)]
         areas[limit] = 100 / limit * np.array(volumes)
     points = np.mean(list(map(len, fronts)))
-    return SimpleNamespace(name=name, kind=methods[0].kind, areas=areas, points=points, seconds=seconds / len(SEEDS))
+    return SimpleNamespace(name=name, kind=methods[0].kind, areas=areas, points=points, seconds=seconds / len(seeds))
 
 
 def best(lines, limit, starts):
@@ -436,13 +470,13 @@ def main():
     warnings.filterwarnings("ignore", category=FutureWarning, module="fairlearn")
     sklearn.set_config(enable_metadata_routing=True)
     for name in [name for name in TASKS if name.startswith("Adult") and arguments.adult_rows]:
-        TASKS[f"{name}, {arguments.adult_rows} rows"] = (*TASKS.pop(name)[:-1], arguments.adult_rows)
+        TASKS[f"{name}, {arguments.adult_rows} rows"] = TASKS.pop(name)._replace(size=arguments.adult_rows)
     methods = [m for m in METHODS if any(fnmatch.fnmatchcase(m.name, p) for p in arguments.methods)]
-    tasks = [t for t in TASKS if any(fnmatch.fnmatchcase(t, p) for p in arguments.tasks)]
+    tasks = {t: TASKS[t] for t in TASKS if any(fnmatch.fnmatchcase(t, p) for p in arguments.tasks)}
     records, seeds = Records(arguments.records), tuple(arguments.seeds)
     if not arguments.report:
         run_all(records, methods, tasks, seeds)
-    if arguments.report or (methods, tasks, seeds) == (METHODS, list(TASKS), SEEDS):
+    if arguments.report or (methods, tasks, seeds) == (METHODS, TASKS, SEEDS):
         common.write("frontier_quality", report(records))
 
 

@@ -24,6 +24,11 @@ class Batch(NamedTuple):
     adversary_draw: torch.Tensor = None  # the same for the adversary, from a stream of its own
     extra: torch.Tensor = None  # (n, m) float32, what a method keeps of each row
 
+    def repeated(self, times):
+        """The batch with each row so many times, one after the other; in a stack of nets, for each of them."""
+        axis = self.index.ndim - 1
+        return Batch(*(None if value is None else value.repeat_interleave(times, axis) for value in self))
+
 
 class Rows(torch.utils.data.Dataset):
     """The rows of a data set as tensors: X and a dict of what belongs to each row (``Batch`` without x).

@@ -283,7 +283,7 @@ class Progress(Callback):
     def on_train_begin(self, net, **kwargs):
         from tqdm.auto import tqdm
 
-        self._bar = tqdm(total=net.max_epochs, desc=type(net).__name__, unit="epoch")
+        self._bar = tqdm(total=net._epochs[1], desc=type(net).__name__, unit="epoch")
 
     def on_epoch_end(self, net, **kwargs):
         row = net.history[-1]

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skfair._sensitive import select_columns, sensitive_frame
+from skfair.base._optimization import SCHEDULES
 from skfair.base._skorch import resolve_device
 from skfair.base._text import as_token_ids
 
@@ -48,7 +49,11 @@ def check_common_parameters(net):
     check_number("lr", net.lr, low=0, closed=False)
     check_number("weight_decay", net.weight_decay, low=0)
     check_number("momentum", net.momentum, low=0)
-    check_number("max_epochs", net.max_epochs, low=1, integer=True)
+    check_choice("lr_schedule", net.lr_schedule, SCHEDULES)
+    if net.gradient_clipping is not None:
+        check_number("gradient_clipping", net.gradient_clipping, low=0, closed=False)
+    if net.max_epochs != "auto":
+        check_number("max_epochs", net.max_epochs, low=1, integer=True)
     if net.batch_size != -1:
         check_number("batch_size", net.batch_size, low=1, integer=True)
     check_number("validation_fraction", net.validation_fraction, low=0, high=1, closed=False)

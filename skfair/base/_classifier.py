@@ -9,8 +9,13 @@ __all__ = ["BaseClassifier", "two_logits"]
 
 
 def two_logits(output):
-    """Logits of shape (n, K) of a network's output, whose single column is the logit of the second class."""
+    """Logits of shape (n, K) of a network's output, whose single column is the logit of the second class.
+
+    An ensemble in training answers with (n, m, K), which becomes (n m, K).
+    """
     logits = output[0] if isinstance(output, tuple) else output
+    if logits.ndim == 3:
+        return logits.flatten(0, 1)
     if logits.ndim == 1 or logits.shape[1] == 1:
         logits = logits.reshape(-1, 1)
         return torch.cat([torch.zeros_like(logits), logits], 1)

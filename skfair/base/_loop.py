@@ -1,5 +1,7 @@
 """skorch's loop over Rows and Batches: how the network is built, fed, stepped and evaluated."""
 
+import math
+
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
@@ -9,6 +11,7 @@ from skfair._data import Batch, BatchLoader, Rows, make_rows
 from skfair.base._blocks import numeric_columns, one_hot_blocks
 from skfair.base._checks import check_X
 from skfair.base._evaluation import evaluation_module
+from skfair.base._optimization import SCHEDULES, clip_gradients, set_learning_rate
 from skfair.base._skorch import SkorchNet
 from skfair.base._text import encoder_for, takes
 from skfair.callbacks import default_callbacks
@@ -16,6 +19,7 @@ from skfair.modules import get_module
 
 __all__ = ["LoopNet"]
 
+AUTO_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 8, 100  # of max_epochs="auto"
 MAX_COLUMNS = 10_000  # no one-hot blocks are looked for among more
 
 
@@ -37,6 +41,7 @@ class LoopNet(SkorchNet):
                 self._build(train)
             else:
                 self.renew_state(train)
+            vars(self)["_epochs"] = (len(self.history_ or ()), epochs)  # done before, and to do
             self.run_loop(train, valid, epochs)
         self._set_training(False)
         self.complete(train)
@@ -122,12 +127,37 @@ class LoopNet(SkorchNet):
             return X
         return make_rows(self.inputs(check_X(self, X, reset=False), training=False), {}, self.device_)
 
+    def epochs_for(self, n_rows):
+        """Number of epochs for so many training rows."""
+        if not isinstance(self.max_epochs, str):
+            return self.max_epochs
+        steps = 1 if self.batch_size == -1 else max(1, math.ceil((n_rows - 1) / self.batch_size))
+        return min(max(round(AUTO_STEPS / steps), FEWEST_EPOCHS), MOST_EPOCHS)
+
+    def on_epoch_begin(self, net, **kwargs):
+        super().on_epoch_begin(net, **kwargs)
+        if self.lr_schedule != "constant":
+            before, epochs = self._epochs
+            set_learning_rate(self.optimizer_, SCHEDULES[self.lr_schedule]((len(self.history) - 1 - before) / epochs))
+
+    stacked_ = False  # whether the tensors are those of several nets, one above the other
+
+    def before_step(self):
+        if self.gradient_clipping is not None:
+            parameters = [p for group in self.optimizer_.param_groups for p in group["params"]]
+            clip_gradients(parameters, self.gradient_clipping, stacked=self.stacked_)
+
     def train_step_single(self, batch, **fit_params):
         if not self.module_.training:
             self._set_training(True)
         batch = self._with_draws(self._as_batch(batch))
         output = self.each(self.infer, batch.x)
-        return {"loss": self.backward(output, batch), "y_pred": output}
+        return {"loss": self.backward(output, self.answered(batch)), "y_pred": output}
+
+    def answered(self, batch):
+        """The batch as the network in training answers it: an ensemble has as many answers to a row as members."""
+        members = getattr(self.module_, "n_members", None)
+        return batch if members is None else batch.repeated(members)
 
     def _with_draws(self, batch):
         missing = [name for name in self.draws() if getattr(batch, name) is None]

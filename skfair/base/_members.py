@@ -149,6 +149,7 @@ def _changed(before, net):
 
 def _build(member):
     net = member.net
+    vars(net)["_epochs"] = (0, net.epochs_for(len(member.train)))
     verbose, net.verbose = net.verbose, 0  # the bar is the stack's
     try:
         with net.streams_("network"):

@@ -50,8 +50,12 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
         L2 penalty as the optimizer's own ``weight_decay``.
     momentum : float, default=0.9
         Used by optimizers that have a momentum (SGD), ignored by the others.
-    max_epochs : int, default=20
-        Passes over the rows.
+    lr_schedule : {"constant", "cosine", "linear"}, default="constant"
+        How ``lr`` falls over ``max_epochs``: from its full value in the first epoch towards 0 after the last.
+    gradient_clipping : float or None, default=None
+        Largest norm of the gradient of a step, all parameters together; a larger one is scaled down.
+    max_epochs : int or "auto", default=20
+        Passes over the rows. "auto": as many as make about 1,000 steps, but at least 8 and at most 100.
     batch_size : int, default=64
         Rows per step; -1 for all rows at once.
     shuffle : bool, default=True
@@ -95,13 +99,14 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
 
     def __init__(
         self, *, module=MLP, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=1e-3, weight_decay=0.0,
-        momentum=0.9, max_epochs=20, batch_size=64, shuffle=True, early_stopping=False, validation_fraction=0.1,
-        patience=10, sensitive_columns=None, missing_groups="group", callbacks=None, warm_start=False, verbose=0,
-        device="auto", random_state=None, **kwargs,
+        momentum=0.9, lr_schedule="constant", gradient_clipping=None, max_epochs=20, batch_size=64, shuffle=True,
+        early_stopping=False, validation_fraction=0.1, patience=10, sensitive_columns=None, missing_groups="group",
+        callbacks=None, warm_start=False, verbose=0, device="auto", random_state=None, **kwargs,
     ):  # fmt: skip
         super().__init__(
             module=module, criterion=criterion, optimizer=optimizer, lr=lr, weight_decay=weight_decay,
-            momentum=momentum, max_epochs=max_epochs, batch_size=batch_size, shuffle=shuffle,
+            momentum=momentum, lr_schedule=lr_schedule, gradient_clipping=gradient_clipping,
+            max_epochs=max_epochs, batch_size=batch_size, shuffle=shuffle,
             early_stopping=early_stopping, validation_fraction=validation_fraction, patience=patience,
             sensitive_columns=sensitive_columns, missing_groups=missing_groups, callbacks=callbacks,
             warm_start=warm_start, verbose=verbose, device=device, random_state=random_state, **kwargs,
@@ -194,7 +199,8 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
         """
         fresh = not (self.warm_start and self.initialized_)
         data = self._check_fit(X, y, sensitive_features, sample_weight, reset=fresh)
-        return self._train(*self._parts(data), fresh=fresh, epochs=self.max_epochs)
+        parts = self._parts(data)
+        return self._train(*parts, fresh=fresh, epochs=self.epochs_for(len(parts[0])))
 
     def partial_fit(self, X, y=None, classes=None, *, sensitive_features=None, sample_weight=None):
         """Train for one pass over these rows, from the present weights and without held-out rows.

@@ -248,8 +248,12 @@ class SkorchNet(NeuralNet):
         if self._overrides("on_grad_computed"):
             parameters = list(self.get_all_learnable_params())
             self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
+        self.before_step()
         self.optimizer_.step()
         return step
+
+    def before_step(self):
+        """The gradients are there, and the optimizer is about to use them."""
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """One epoch; the history gets the mean loss. What a callback needs per batch is recorded if one needs it."""

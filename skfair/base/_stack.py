@@ -49,7 +49,7 @@ def train_stack(members, on_epoch=None):
     stack = _stacked(members)
     stack.on_epoch_ = on_epoch
     with stack.streams_("network"):
-        stack.run_loop(members, None, stack.max_epochs)
+        stack.run_loop(members, None, stack._epochs[1])
     return stack.interrupted_
 
 
@@ -64,7 +64,7 @@ def bytes_of(member):
     batch = probe._with_draws(probe._as_batch(rows))
     probe._set_training(True)
     with probe.streams_("network"):
-        loss = probe.objective(probe.infer(batch.x), batch)
+        loss = probe.objective(probe.infer(batch.x), probe.answered(batch))
     weights = sum(tensor.nbytes for tensor in tensors_of(net).values())
     # weights, gradients, two moments, the best epoch's copy; activations and their gradients
     return 5 * weights + 2 * _kept_bytes(loss)
@@ -124,6 +124,8 @@ def _dims(value):
 
 class _Stacked:
     """What a net does otherwise when it is a stack of several; mixed into their class."""
+
+    stacked_ = True
 
     def each(self, function, *args):
         def one(tensors, hyper, args):

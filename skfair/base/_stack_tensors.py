@@ -72,7 +72,9 @@ def _parameters(optimizer):
 
 
 def copy_state(source, target, part):
-    """Copy the state of an optimizer; ``part`` is applied to what has the shape of the parameter."""
+    """Copy the state and the settings of an optimizer; ``part`` is applied to what has the shape of the parameter."""
+    for own, other in zip(source.param_groups, target.param_groups, strict=True):
+        other.update({key: value for key, value in own.items() if key != "params"})
     for p, q in zip(_parameters(source), _parameters(target), strict=True):
         target.state[q] = {
             key: part(value) if _like(value, p) else copy.deepcopy(value) for key, value in source.state[p].items()

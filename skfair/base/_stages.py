@@ -18,8 +18,8 @@ __all__ = ["StagedNet", "fit_clone"]
 
 # the parameters that an earlier stage of a method takes over
 SHARED = (
-    "module", "criterion", "optimizer", "lr", "weight_decay", "momentum", "max_epochs", "batch_size", "shuffle",
-    "missing_groups", "device",
+    "module", "criterion", "optimizer", "lr", "weight_decay", "momentum", "lr_schedule", "gradient_clipping",
+    "max_epochs", "batch_size", "shuffle", "missing_groups", "device",
 )  # fmt: skip
 
 

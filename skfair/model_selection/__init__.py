@@ -3,8 +3,9 @@
 from ._controls import trivial_controls
 from ._pareto import hypervolume, pareto_front
 from ._refit import best_within
+from ._threshold import ThresholdSearchCV
 
-__all__ = ["FrontierSearchCV", "best_within", "hypervolume", "pareto_front", "trivial_controls"]
+__all__ = ["FrontierSearchCV", "ThresholdSearchCV", "best_within", "hypervolume", "pareto_front", "trivial_controls"]
 
 
 def __getattr__(name):

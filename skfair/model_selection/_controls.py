@@ -1,18 +1,18 @@
 """The trivial controls: what a fairness gain must beat before it counts."""
 
-import numbers
 from types import SimpleNamespace
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, check_cv
+from sklearn.model_selection import GridSearchCV, check_cv
 from sklearn.utils import indexable, shuffle
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from ..metrics._random import as_generator
 from ._pareto import frontier_frame
+from ._post_hoc import Scores, at_thresholds, check_thresholds, names_of, score_of
 
 __all__ = ["trivial_controls"]
 
@@ -59,29 +59,6 @@ class _RandomGroups(BaseEstimator):
 
     def get_metadata_routing(self):
         return get_routing_for_object(self.estimator)
-
-
-class _Scores:
-    """A scorer of all models that are made of a fitted one without training: {"<row> <score>": value}."""
-
-    def __init__(self, scorer, models):
-        self.scorer = scorer
-        self.models = models
-
-    def __call__(self, estimator, X, y, **params):
-        found = {}
-        for row, model in enumerate(self.models(estimator)):
-            scores = self.scorer(model, X, y, **params)
-            scores = scores if isinstance(scores, dict) else {"score": scores}
-            found |= {f"{row} {name}": value for name, value in scores.items()}
-        return found
-
-    def get_metadata_routing(self):
-        return get_routing_for_object(self.scorer)
-
-    def _accept_sample_weight(self):  # scikit-learn asks, with metadata routing off
-        accept = getattr(self.scorer, "_accept_sample_weight", None)
-        return accept is not None and accept()
 
 
 def trivial_controls(
@@ -159,7 +136,7 @@ def trivial_controls(
     scorer = check_scoring(estimator, scoring=scoring)
 
     def evaluate(estimator, models, *controls):
-        scores = _Scores(scorer, models)
+        scores = Scores(scorer, models)
         search = GridSearchCV(estimator, {}, scoring=scores, cv=splits, refit=False, error_score="raise")
         return _frames(search.fit(X, y, **params).cv_results_, controls, splits)
 
@@ -177,9 +154,7 @@ def trivial_controls(
 
 
 def _check_thresholds(thresholds, classes):
-    thresholds = list(thresholds)
-    if not all(isinstance(value, numbers.Real) and 0 <= value <= 1 for value in thresholds):
-        raise ValueError(f"thresholds must be numbers in [0, 1], got {thresholds!r}.")
+    thresholds = check_thresholds(thresholds)
     if thresholds and len(classes) != 2:
         raise ValueError(
             f"thresholds need two classes, y has {len(classes)}: {classes.tolist()!r}. Pass thresholds=()."
@@ -190,22 +165,20 @@ def _check_thresholds(thresholds, classes):
 def _models(fitted, thresholds, classes):
     """What costs no training, in the order of the rows."""
     yield fitted
-    for threshold in thresholds:
-        yield FixedThresholdClassifier(fitted, threshold=threshold, response_method="predict_proba")
+    yield from at_thresholds(fitted, thresholds)
     for value in classes:
         yield DummyClassifier(strategy="constant", constant=value).fit(np.zeros((len(classes), 1)), classes)
 
 
 def _frames(results, controls, splits):
     """{control: frame}, of the results of one candidate; controls are (name, parameter, its value in each row)."""
-    names = [key.removeprefix("split0_test_0 ") for key in results if key.startswith("split0_test_0 ")]
     ratio = np.mean([len(test) / len(train) for train, test in splits])
     frames, first = {}, 0
     for control, parameter, values in controls:
         rows = range(first, first + len(values))
         own = {
-            f"split{split}_test_{name}": [results[f"split{split}_test_{row} {name}"][0] for row in rows]
-            for name in names
+            f"split{split}_test_{name}": [score_of(results, name, row=row, split=split) for row in rows]
+            for name in names_of(results)
             for split in range(len(splits))
         }
         if parameter is not None:

@@ -44,7 +44,7 @@ class Report:
 
         def on_epoch(stack):
             own = [of[id(member)] for member in stack.members_]
-            share = 1 / stack.max_epochs
+            share = 1 / stack._epochs[1]
             for task in own:
                 self.stood[id(task)] = self.stood.get(id(task), 0.0) + share
             self.bar.update(len(own) * share)

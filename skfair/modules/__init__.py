@@ -14,6 +14,7 @@ from skfair.modules._names import get_module
 from skfair.modules._pretrained import PretrainedTextTransformer
 from skfair.modules._reprogrammed import Reprogrammed
 from skfair.modules._resnet import ResNet18
+from skfair.modules._tabm import TabM
 from skfair.modules._tabular_mlp import TabularMLP
 from skfair.modules._text_transformer import TextTransformer
 from skfair.modules._token_triggers import TokenTrigger, WordTrigger
@@ -25,7 +26,7 @@ from skfair.modules._vit import ViT
 __all__ = [
     "CNN", "MLP", "VAE", "AdditiveTrigger", "AlignmentHead", "Attention", "BorderTrigger", "ConvVAE",
     "DebiasedAttention", "DenseCritic", "DenseGenerator", "FTTransformer", "ImageCritic", "ImageGenerator", "Look",
-    "MaskPatchTrigger", "PatchTrigger", "PretrainedTextTransformer", "Reprogrammed", "ResNet18", "TabularMLP",
+    "MaskPatchTrigger", "PatchTrigger", "PretrainedTextTransformer", "Reprogrammed", "ResNet18", "TabM", "TabularMLP",
     "TextTransformer", "TokenTrigger", "Tokens", "Transformer", "TransformerEncoder", "ViT", "WordTrigger",
     "get_module", "local_alignment",
 ]  # fmt: skip

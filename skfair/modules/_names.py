@@ -5,6 +5,7 @@ from skfair.modules._ft_transformer import FTTransformer
 from skfair.modules._mlp import MLP
 from skfair.modules._pretrained import PretrainedTextTransformer
 from skfair.modules._resnet import ResNet18
+from skfair.modules._tabm import TabM
 from skfair.modules._tabular_mlp import TabularMLP
 from skfair.modules._text_transformer import TextTransformer
 from skfair.modules._vae import VAE, ConvVAE
@@ -13,7 +14,8 @@ from skfair.modules._vit import ViT
 __all__ = ["get_module"]
 
 NAMES = {
-    "mlp": MLP, "plr": TabularMLP, "ft_transformer": FTTransformer, "cnn": CNN, "resnet18": ResNet18, "vit": ViT,
+    "mlp": MLP, "plr": TabularMLP, "tabm": TabM, "ft_transformer": FTTransformer, "cnn": CNN,
+    "resnet18": ResNet18, "vit": ViT,
     "text_transformer": TextTransformer, "pretrained_text_transformer": PretrainedTextTransformer, "vae": VAE,
     "conv_vae": ConvVAE,
 }  # fmt: skip
@@ -25,8 +27,8 @@ def get_module(name):
     Parameters
     ----------
     name : str or object
-        "mlp", "plr" (:class:`~skfair.modules.TabularMLP`), "ft_transformer", "cnn", "resnet18", "vit", "text_transformer",
-        "pretrained_text_transformer", "vae", "conv_vae".
+        "mlp", "plr" (:class:`~skfair.modules.TabularMLP`), "tabm", "ft_transformer", "cnn", "resnet18", "vit",
+        "text_transformer", "pretrained_text_transformer", "vae", "conv_vae".
 
     Returns
     -------

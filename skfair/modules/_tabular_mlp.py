@@ -2,6 +2,7 @@ import torch
 from torch import nn
 
 from skfair.modules._mlp import MLP
+from skfair.modules._numeric import NumericEmbedding
 
 __all__ = ["TabularMLP"]
 
@@ -64,7 +65,7 @@ class TabularMLP(nn.Module):
     ):
         super().__init__()
         columns = list(range(in_features)) if numeric is None else [int(i) for i in numeric]
-        embed = _NumericEmbedding(in_features, columns, d_embedding, n_frequencies, frequency_init_scale)
+        embed = NumericEmbedding(in_features, columns, d_embedding, n_frequencies, frequency_init_scale)
         body = MLP(embed.out_features, out_features, hidden=hidden, dropout=dropout)
         self.encoder = nn.Sequential(embed, body.encoder)
         self.head = body.head
@@ -72,32 +73,3 @@ class TabularMLP(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.encoder(x))
-
-
-class _NumericEmbedding(nn.Module):
-    def __init__(self, in_features, columns, d_embedding, n_frequencies, scale):
-        super().__init__()
-        bad = [i for i in columns if not 0 <= i < in_features]
-        if bad:
-            raise ValueError(f"numeric holds the columns {bad}, but X has the columns 0 to {in_features - 1}.")
-        rest = sorted(set(range(in_features)) - set(columns))
-        self.register_buffer("columns", torch.tensor(columns, dtype=torch.long), persistent=False)
-        self.register_buffer("rest", torch.tensor(rest, dtype=torch.long), persistent=False)
-        self.embedding = _periodic(len(columns), d_embedding, n_frequencies, scale) if columns else None
-        self.out_features = len(rest) + d_embedding * len(columns)
-
-    def forward(self, x):
-        rest = x[:, self.rest]
-        if self.embedding is None:
-            return rest
-        return torch.cat([self.embedding(x[:, self.columns]).flatten(1), rest], 1)
-
-
-def _periodic(n_columns, d_embedding, n_frequencies, scale):
-    try:
-        from rtdl_num_embeddings import PeriodicEmbeddings
-    except ImportError as error:
-        raise ImportError("TabularMLP needs the package rtdl_num_embeddings: pip install 'skfair[tabular]'.") from error
-    return PeriodicEmbeddings(
-        n_columns, d_embedding, n_frequencies=n_frequencies, frequency_init_scale=scale, lite=False
-    )

@@ -1,6 +1,7 @@
 """A ColumnTransformer that turns any table into numbers for a network."""
 
 import numbers
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ def make_tabular_preprocessor(
     numeric="standard",
     categorical="onehot",
     frequent_values=None,
+    max_frequent=100,
     min_frequency=None,
     max_categories=None,
     add_indicator=True,
@@ -44,11 +46,13 @@ def make_tabular_preprocessor(
     categorical : {"onehot", "ordinal"}, default="onehot"
         Encoding of all other columns. A category that was not seen in `fit` is
         all zeros in "onehot" (or the infrequent one, if there is one), -1 in "ordinal".
-    frequent_values : float, default=None
-        Values of a numeric column that at least this share of the rows of `fit` have get a
+    frequent_values : int or float, default=None
+        Values of a numeric column that at least so many rows of `fit` have (a float: this share of them) get a
         one-hot column each, besides the scaled column, and all other values one together. A
         scaled network cannot see a spike such as the zeros and ceilings of Adult's capital gain,
-        which trees find at once. 0.01 is a sensible share; columns without such values get none.
+        which trees find at once. Small counts are best there: 3. Columns without such values get none.
+    max_frequent : int or None, default=100
+        At most so many columns for each numeric column: those of the most frequent values.
     min_frequency : int or float, default=None
         Categories with fewer rows (or a smaller share) are merged into one; as in
         :class:`~sklearn.preprocessing.OneHotEncoder`.
@@ -104,7 +108,7 @@ def make_tabular_preprocessor(
     if not add_indicator:
         del blocks[1]
     if frequent_values is not None:
-        blocks.insert(1, ("frequent", _make_frequent(frequent_values), FrequentColumns(frequent_values)))
+        blocks.insert(1, ("frequent", _make_frequent(frequent_values, max_frequent), FrequentColumns(frequent_values)))
     return ColumnTransformer(blocks, sparse_threshold=0, verbose_feature_names_out=False)  # 0: always dense
 
 
@@ -114,28 +118,44 @@ def _make_indicator():
     return Pipeline([("indicator", MissingIndicator(error_on_new=False)), ("float", to_float)])
 
 
-def _make_frequent(share):
+def _make_frequent(least, at_most):
     """One-hot columns for the frequent values of numeric columns, and one for all others; of missing ones too."""
-    if not isinstance(share, numbers.Real) or isinstance(share, bool) or not 0 < share <= 0.5:
-        raise ValueError(f"frequent_values must be a share > 0 and <= 0.5, or None, got {share!r}")
-    return OneHotEncoder(min_frequency=float(share), handle_unknown="infrequent_if_exist", sparse_output=False)
+    whole = isinstance(least, numbers.Integral) and not isinstance(least, bool)
+    if not (whole and least >= 2 or isinstance(least, numbers.Real) and not whole and 0 < least <= 0.5):
+        raise ValueError(f"frequent_values must be a count >= 2, a share > 0 and <= 0.5, or None, got {least!r}")
+    if at_most is not None and not (isinstance(at_most, numbers.Integral) and at_most >= 2):
+        raise ValueError(f"max_frequent must be an integer >= 2 or None, got {at_most!r}")
+    return OneHotEncoder(
+        min_frequency=int(least) if whole else float(least), max_categories=at_most,
+        handle_unknown="infrequent_if_exist", sparse_output=False,
+    )  # fmt: skip
+
+
+class NormalScores(QuantileTransformer):
+    """Ranks mapped to a normal distribution, without a warning where there are fewer rows than quantiles."""
+
+    def fit(self, X, y=None):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="n_quantiles")
+            return super().fit(X, y)
 
 
 class FrequentColumns:
-    """Chooses the numeric columns in which some value has this share of the rows, but not all of them."""
+    """Chooses the numeric columns in which some value has so many rows (or this share), but not all of them."""
 
-    def __init__(self, share):
-        self.share = share
+    def __init__(self, least):
+        self.least = least
 
     def __call__(self, X):
         return [column for column in select_numeric(X) if self._has_spike(_column(X, column))]
 
     def _has_spike(self, values):
         counts = pd.Series(values).value_counts(dropna=False)
-        return len(counts) > 1 and counts.iloc[0] >= self.share * len(values)
+        least = self.least if isinstance(self.least, numbers.Integral) else self.least * len(values)
+        return len(counts) > 1 and counts.iloc[0] >= least
 
     def __repr__(self):
-        return f"FrequentColumns({self.share})"
+        return f"FrequentColumns({self.least})"
 
 
 def _column(X, key):
@@ -154,7 +174,7 @@ def _choose(parameter, value, options):
 def _scalers(random_state):
     return {
         "standard": StandardScaler(),
-        "quantile": QuantileTransformer(output_distribution="normal", random_state=random_state),
+        "quantile": NormalScores(output_distribution="normal", random_state=random_state),
         "minmax": MinMaxScaler(),
         "passthrough": "passthrough",
     }

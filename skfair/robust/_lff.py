@@ -54,7 +54,7 @@ class LfFClassifier(BaseSelecting, BaseTwoPlayerNet):
     Raises
     ------
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of its range, or the module is an ensemble (:class:`skfair.modules.TabM`).
 
     Notes ----- The published runs: Adam; coloured MNIST a multilayer perceptron of three layers of 100 units, 100
     epochs, learning rate 1e-3; CelebA ResNet18, 1e-4. Where labels are noisy (most tables), rows that nobody can learn
@@ -94,6 +94,8 @@ class LfFClassifier(BaseSelecting, BaseTwoPlayerNet):
             check_choice("norm", self.norm, {"max", "quantile"})
 
     def make_adversary(self):
+        if hasattr(self.module_, "n_members"):
+            raise ValueError(f"LfFClassifier keeps one loss of each row: module={self.module!r} is an ensemble, with many.")
         return self.build("module", self.module_class(), **self.module_arguments())
 
     def make_state(self, rows):

@@ -5,12 +5,22 @@ import pandas as pd
 import pytest
 
 from skfair import datasets
-from skfair.datasets import fetch_adult, fetch_compas, fetch_german_credit, fetch_meps, fetch_south_german_credit
+from skfair.datasets import (
+    fetch_adult,
+    fetch_bank_marketing,
+    fetch_compas,
+    fetch_credit_default,
+    fetch_german_credit,
+    fetch_meps,
+    fetch_south_german_credit,
+)
 from skfair.preprocessing import make_tabular_preprocessor
 
 LOADERS = {
     "adult": fetch_adult,
+    "bank": fetch_bank_marketing,
     "compas": fetch_compas,
+    "credit_default": fetch_credit_default,
     "german": fetch_german_credit,
     "south_german": fetch_south_german_credit,
     "meps": fetch_meps,
@@ -55,6 +65,28 @@ def rates(dataset, column):
             15675,
             0.1677,
             {"RACE": {"White": 0.2534, "Non-White": 0.1142}, "SEX": {"Male": 0.1238, "Female": 0.2067}},
+        ),
+        (
+            fetch_bank_marketing,
+            {},
+            45211,
+            0.1170,
+            {
+                "marital": {"married": 0.1012, "single": 0.1495, "divorced": 0.1195},
+                "age_group": {"25-60": 0.1060, "<25 or >60": 0.3550},
+            },
+        ),
+        (
+            fetch_credit_default,
+            {"sensitive": ("SEX", "EDUCATION", "MARRIAGE", "age_group")},
+            30000,
+            0.2212,
+            {
+                "SEX": {"Male": 0.2417, "Female": 0.2078},
+                "EDUCATION": {"university": 0.2373, "others": 0.0569, "unknown": 0.0754},
+                "MARRIAGE": {"married": 0.2347, "single": 0.2093, "others": 0.2601, "unknown": 0.0926},
+                "age_group": {"<=25": 0.2666, ">25": 0.2145},
+            },
         ),
     ],
 )
@@ -113,7 +145,9 @@ def test_return_forms(real, name):
     ("name", "gone"),
     [
         ("adult", {"sex", "race"}),
+        ("bank", {"age", "marital"}),
         ("compas", {"race", "sex"}),
+        ("credit_default", {"SEX"}),
         ("german", {"personal_status_sex", "age"}),
         ("south_german", {"age"}),
         ("meps", {"RACE", "SEX"}),
@@ -197,6 +231,43 @@ def test_meps_parts_and_codes(real):
 def test_meps_unknown_panel():
     with pytest.raises(ValueError, match="panel must be 19 or 21, got 20"):
         fetch_meps(20)
+
+
+def test_bank_duration_only_on_request(real):
+    bank, full = fetch_bank_marketing(**real), fetch_bank_marketing(with_duration=True, **real)
+    assert len(bank.feature_names) == 15
+    assert set(full.feature_names) - set(bank.feature_names) == {"duration"}
+    short, long = full.data["duration"] < 60, full.data["duration"] > 600
+    assert (round(full.target[short].mean(), 4), round(full.target[long].mean(), 4)) == (0.0019, 0.4836)
+    assert "duration" not in full.categorical_features
+    pd.testing.assert_frame_equal(bank.data, full.data.drop(columns="duration"))
+
+
+def test_bank_groups_and_order(real):
+    bank = fetch_bank_marketing(**real)
+    middle = bank.sensitive_features["age_group"] == "25-60"
+    assert (bank.data["age"][middle].min(), bank.data["age"][middle].max()) == (25, 60)
+    assert not bank.data["age"][~middle].between(25, 60).any()
+    assert not bank.data.isna().any(axis=None)
+    assert [round(part.mean(), 4) for part in np.array_split(bank.target, 10)][::9] == [0.0299, 0.4709]
+
+
+def test_credit_default_words_and_numbers(real):
+    credit = fetch_credit_default(**real)
+    assert credit.categorical_features == ["SEX", "EDUCATION", "MARRIAGE"]
+    assert len(credit.feature_names) == 23
+    assert not credit.data.isna().any(axis=None)
+    assert credit.data["SEX"].value_counts().to_dict() == {"Female": 18112, "Male": 11888}
+    assert (credit.data["EDUCATION"] == "unknown").sum() == 345
+    delays = credit.data[[name for name in credit.feature_names if name.startswith("PAY_") and "AMT" not in name]]
+    assert list(delays) == ["PAY_0", "PAY_2", "PAY_3", "PAY_4", "PAY_5", "PAY_6"]
+    assert (delays.dtypes == np.int64).all()
+    assert (delays.min().min(), delays.max().max()) == (-2, 8)
+    numbers = credit.data.drop(columns=credit.categorical_features)
+    assert set(numbers.dtypes) == {np.dtype(np.int64)}
+    every = fetch_credit_default(sensitive=("age_group", "MARRIAGE"), drop_sensitive=True, **real)
+    assert set(credit.feature_names) - set(every.feature_names) == {"AGE", "MARRIAGE"}
+    assert every.categorical_features == ["SEX", "EDUCATION"]
 
 
 @pytest.mark.parametrize("name", LOADERS)
