@@ -231,23 +231,23 @@ def peer_methods():
 
 
 # ---------------------------------------------------------------------------------------------- ours: extend here
-STRENGTHS = {"net__strength": [0.0, *np.geomspace(0.1, 10, 9).round(4).tolist()]}
-HSIC = {"net__strength": [0.0, *np.geomspace(1, 60, 7).round(4).tolist()]}
+OUR_THRESHOLDS = (0.4, 0.5, 0.6)
+GAP = {"dp": {"net__strength": [0.3, 1.0, 3.0]}, "eo": {"net__strength": [0.1, 0.3, 1.0]}}
+HSIC = {"dp": {"net__strength": [0.0, 3.0, 10.0, 30.0, 60.0]}, "eo": {"net__strength": [0.0, 1.0, 3.0, 10.0, 30.0]}}
 
 
 def our_methods():
     def gap(task):
         return RegularizedClassifier(penalty="gap", batch_size=task.batch)
 
-    def hsic(task):
-        return RegularizedClassifier(penalty="hsic", batch_size=min(task.batch, 256))
-
-    yield from ours("ours gap", gap, STRENGTHS)
-    yield from ours("ours hsic", hsic, HSIC)
-    unmitigated = functools.partial(ours, estimator=lambda task: ERMClassifier(batch_size=task.batch), kind="control")
-    yield from unmitigated("ours, unmitigated, thresholds", grid={}, thresholds=RAISED, fair=False)
-    few = {"net__strength": [0.0, 0.3, 1.0, 3.0]}
-    yield from ours("ours, random groups", gap, few, kind="control", random_groups=True)
+    yield from ours("ours hsic", RegularizedClassifier(penalty="hsic"), HSIC, OUR_THRESHOLDS)
+    yield from ours("ours gap", gap, GAP, OUR_THRESHOLDS)
+    control = functools.partial(ours, kind="control")
+    yield from control("ours, unmitigated, thresholds", ERMClassifier(), {}, RAISED, fair=False)
+    few = {"net__strength": [1.0, 10.0]}
+    yield from control(
+        "ours, random groups", RegularizedClassifier(penalty="hsic"), few, OUR_THRESHOLDS, random_groups=True
+    )
 
 
 # the first of ours is the default net, which the conclusions are about
@@ -256,7 +256,7 @@ PLAIN = [
     Plain("HistGB", "peer", default_trees),
     Plain("HistGB tuned", "peer", tuned_trees),
     Plain("plain net", "control", plain_net),
-    plain_ours("ours", lambda task: ERMClassifier(batch_size=task.batch)),
+    plain_ours("ours", ERMClassifier()),
 ]
 OTHERS, OURS = list(peer_methods()), list(our_methods())
 METHODS = [*OTHERS, *OURS]

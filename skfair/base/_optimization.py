@@ -20,7 +20,7 @@ def clip_gradients(parameters, max_norm, *, stacked=False):
         torch.nn.utils.clip_grad_norm_(parameters, max_norm)
         return
     found = [p.grad for p in parameters if p.grad is not None]
-    norm = sum(g.flatten(1).square().sum(1) for g in found).sqrt()
+    norm = sum(g.reshape(len(g), -1).square().sum(1) for g in found).sqrt()
     factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch has it
     for g in found:
         g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))

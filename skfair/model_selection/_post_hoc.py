@@ -5,15 +5,16 @@ import numbers
 from functools import wraps
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.multiclass import type_of_target
 
 __all__ = [
-    "Scores", "Splits", "at_threshold", "at_thresholds", "check_binary", "check_thresholds", "choose", "names_of",
-    "score_of",
+    "Scores", "Splits", "Trained", "at_threshold", "at_thresholds", "check_binary", "check_thresholds", "choose",
+    "names_of", "score_of",
 ]  # fmt: skip
 
 _RESPONSES = ("predict_proba", "predict_log_proba", "decision_function")
@@ -81,6 +82,24 @@ class Splits:
         return float(np.mean([test / train for train, test in counts]))
 
 
+class Trained(BaseEstimator):
+    """Fits a clone of the estimator. In a search it may be a ``FrozenEstimator``, whose ``set_params`` returns None."""
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def fit(self, X, y, **params):
+        self.estimator_ = clone(self.estimator)
+        self.estimator_.fit(X, y, **params)
+        return self
+
+    def get_metadata_routing(self):
+        return get_routing_for_object(self.estimator)
+
+    def __sklearn_tags__(self):
+        return get_tags(self.estimator)
+
+
 class _Remembered(FrozenEstimator):
     """A fitted classifier that is asked about the same rows once, whatever the number of thresholds and scorers."""
 
@@ -108,7 +127,7 @@ def at_threshold(fitted, threshold):
 
 
 def at_thresholds(fitted, thresholds):
-    """The same at each threshold; the probabilities of the same rows are computed once for all."""
+    """The same at each threshold. The probabilities of the same rows are computed once for all."""
     remembered = _Remembered(fitted)
     for threshold in thresholds:
         yield at_threshold(remembered, threshold)

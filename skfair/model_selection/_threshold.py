@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._routing import routing_enabled
 from ._pareto import frontier_frame
-from ._post_hoc import Scores, Splits, at_threshold, at_thresholds, check_binary, check_thresholds, choose
+from ._post_hoc import Scores, Splits, Trained, at_threshold, at_thresholds, check_binary, check_thresholds, choose
 
 __all__ = ["ThresholdSearchCV"]
 
@@ -27,6 +27,10 @@ def _estimator_has(name):
         return True
 
     return check
+
+
+def _models(trained, thresholds):
+    return at_thresholds(trained.estimator_, thresholds)
 
 
 class ThresholdSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -53,7 +57,7 @@ class ThresholdSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ``{"accuracy": "accuracy", "gap": get_scorer("demographic_parity_difference")}``.
     refit : True, str or callable
         What chooses the threshold, as in ``GridSearchCV``: True where there is one score, the name of a score, or a rule
-        such as :func:`best_within`. Among equal thresholds the first one given wins.
+        such as :func:`best_within`. Among thresholds of equal scores the first one given wins.
     thresholds : sequence of float in [0, 1], default=None
         The candidates. None is 0.05, 0.10, ..., 0.95. 0.5 is the estimator's own ``predict``, as a rule.
     cv : int, splitter or iterable, default=None
@@ -97,24 +101,31 @@ class ThresholdSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Notes
     -----
     ``predict`` needs no groups and treats all rows alike. Thresholds by group, as of fairlearn's ``ThresholdOptimizer``,
-    reach smaller gaps, but need each row's group to predict, which may be unknown or forbidden to use.
+    can reach smaller gaps, but need each row's group to predict, which may be unknown or forbidden to use.
 
     The scores of the chosen threshold are those of the best of many, so they flatter it: measure it on rows that the
     search has not seen. ``score`` is the accuracy of ``predict``.
 
     Examples
     --------
+    >>> from sklearn import config_context
     >>> from sklearn.linear_model import LogisticRegression
     >>> from skfair.datasets import make_biased_classification
     >>> from skfair.metrics import get_scorer
     >>> from skfair.model_selection import ThresholdSearchCV, best_within
-    >>> made = make_biased_classification(random_state=0)
-    >>> gap = get_scorer("demographic_parity_difference", sensitive_columns=lambda X: X["proxy_0"] > 0)
-    >>> scoring = {"accuracy": "accuracy", "gap": gap}
+    >>> made = make_biased_classification(bias=0.6, random_state=0)
+    >>> scoring = {"accuracy": "accuracy", "gap": get_scorer("demographic_parity_difference")}
     >>> search = ThresholdSearchCV(LogisticRegression(), scoring=scoring, refit=best_within(gap=0.2))
-    >>> search.fit(made.data, made.target).best_threshold_
-    0.05
-    >>> bool(-search.frontier_["mean_gap"][search.best_index_] <= 0.2)
+    >>> with config_context(enable_metadata_routing=True):
+    ...     search = search.fit(made.data, made.target, sensitive_features=made.sensitive_features)
+    >>> search.best_threshold_
+    0.6
+    >>> search.frontier_.loc[[9, 11], ["param_threshold", "mean_accuracy", "mean_gap"]].round(2)
+               param_threshold  mean_accuracy  mean_gap
+    candidate
+    9                      0.5           0.78     -0.24
+    11                     0.6           0.77     -0.19
+    >>> bool(search.predict(made.data).mean() < search.estimator_.predict(made.data).mean())
     True
     """
 
@@ -148,11 +159,11 @@ class ThresholdSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         splits = self._split(X, y, params)
         scorer = check_scoring(self.estimator, scoring=self.scoring)
         search = GridSearchCV(
-            self.estimator, {}, scoring=Scores(scorer, partial(at_thresholds, thresholds=thresholds)), cv=splits,
+            Trained(self.estimator), {}, scoring=Scores(scorer, partial(_models, thresholds=thresholds)), cv=splits,
             refit=lambda results: 0, n_jobs=self.n_jobs, error_score="raise",
         ).fit(X, y, **params)  # fmt: skip
         chosen = choose(search.cv_results_, thresholds, self.refit, len(splits))
-        self.estimator_ = search.best_estimator_
+        self.estimator_ = search.best_estimator_.estimator_
         self.scorer_ = self._scorers()
         self._keep(chosen, search.cv_results_, splits)
         return self

@@ -8,7 +8,7 @@ from skfair.preprocessing._tabular import make_tabular_preprocessor
 __all__ = ["make_tabular_pipeline"]
 
 # The choices of benchmarks/tabular_study.py, by validation rows alone.
-INPUTS = {"frequent_values": 3}
+INPUTS = {"frequent_values": 3, "spike": 0.03}
 # parameter -> (default of all nets, choice for tables). A method's own default stays.
 TRAINING = {
     "batch_size": (64, 256),

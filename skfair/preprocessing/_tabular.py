@@ -26,6 +26,7 @@ def make_tabular_preprocessor(
     categorical="onehot",
     frequent_values=None,
     max_frequent=100,
+    spike=0.0,
     min_frequency=None,
     max_categories=None,
     add_indicator=True,
@@ -53,6 +54,8 @@ def make_tabular_preprocessor(
         which trees find at once. Small counts are best there: 3. Columns without such values get none.
     max_frequent : int or None, default=100
         At most so many columns for each numeric column: those of the most frequent values.
+    spike : float, default=0.0
+        Only numeric columns in which a single value has at least this share of the rows get such columns.
     min_frequency : int or float, default=None
         Categories with fewer rows (or a smaller share) are merged into one; as in
         :class:`~sklearn.preprocessing.OneHotEncoder`.
@@ -108,7 +111,9 @@ def make_tabular_preprocessor(
     if not add_indicator:
         del blocks[1]
     if frequent_values is not None:
-        blocks.insert(1, ("frequent", _make_frequent(frequent_values, max_frequent), FrequentColumns(frequent_values)))
+        blocks.insert(
+            1, ("frequent", _make_frequent(frequent_values, max_frequent), FrequentColumns(frequent_values, spike))
+        )
     return ColumnTransformer(blocks, sparse_threshold=0, verbose_feature_names_out=False)  # 0: always dense
 
 
@@ -141,21 +146,22 @@ class NormalScores(QuantileTransformer):
 
 
 class FrequentColumns:
-    """Chooses the numeric columns in which some value has so many rows (or this share), but not all of them."""
+    """Chooses the numeric columns in which some value has so many rows, and this share of them, but not all."""
 
-    def __init__(self, least):
+    def __init__(self, least, spike=0.0):
         self.least = least
+        self.spike = spike
 
     def __call__(self, X):
         return [column for column in select_numeric(X) if self._has_spike(_column(X, column))]
 
     def _has_spike(self, values):
-        counts = pd.Series(values).value_counts(dropna=False)
-        least = self.least if isinstance(self.least, numbers.Integral) else self.least * len(values)
-        return len(counts) > 1 and counts.iloc[0] >= least
+        counts, n = pd.Series(values).value_counts(dropna=False), len(values)
+        least = self.least if isinstance(self.least, numbers.Integral) else self.least * n
+        return len(counts) > 1 and counts.iloc[0] >= max(least, self.spike * n)
 
     def __repr__(self):
-        return f"FrequentColumns({self.least})"
+        return f"FrequentColumns({self.least}, {self.spike})"
 
 
 def _column(X, key):

@@ -95,7 +95,9 @@ class LfFClassifier(BaseSelecting, BaseTwoPlayerNet):
 
     def make_adversary(self):
         if hasattr(self.module_, "n_members"):
-            raise ValueError(f"LfFClassifier keeps one loss of each row: module={self.module!r} is an ensemble, with many.")
+            raise ValueError(
+                f"LfFClassifier keeps one loss of each row: module={self.module!r} is an ensemble, with many."
+            )
         return self.build("module", self.module_class(), **self.module_arguments())
 
     def make_state(self, rows):
