@@ -66,15 +66,15 @@ def variants():
         return INPUTS, {**kept, "module": module, **training}
 
     found = {"centre": net(), "plain MLP": (PLAIN_INPUTS, PLAIN), "frequent none": net({"frequent_values": None})}
-    every = {"spike": 0.0}  # columns without a spike as well
+    every = {"spike": 1e-4}  # columns without a spike as well, and chance repetitions
     found |= {
-        "spike 0": net(every),
-        "spike 0.1": net({"spike": 0.1}),
-        "spike 0, frequent 2": net({**every, "frequent_values": 2}),
+        "spike 0.0001": net(every),
+        **{f"spike {s:g}": net({"spike": s}) for s in (0.01, 0.1)},
+        "spike 0.0001, frequent 2": net({**every, "frequent_values": 2}),
     }
-    found |= {"spike 0, numeric quantile": net({**every, "numeric": "quantile"})}
-    found |= {"spike 0, dropout 0.5": net(every, module__dropout=0.5)}
-    found |= {"spike 0, weight_decay 0.1": net(every, **ADAMW, weight_decay=0.1)}
+    found |= {"spike 0.0001, numeric quantile": net({**every, "numeric": "quantile"})}
+    found |= {"spike 0.0001, dropout 0.5": net(every, module__dropout=0.5)}
+    found |= {"spike 0.0001, weight_decay 0.1": net(every, **ADAMW, weight_decay=0.1)}
     found |= {"spike 0.1, dropout 0.5": net({"spike": 0.1}, module__dropout=0.5)}
     found |= {f"frequent {c}": net({"frequent_values": c}) for c in (10, 30)}
     found |= {f"hidden {h}": net(module__hidden=h) for h in ((128, 128), (512, 512), (256, 256, 256))}

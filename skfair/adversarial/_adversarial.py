@@ -67,7 +67,7 @@ class AdversarialClassifier(BaseTwoPlayerNet, BaseClassifier):
     Notes
     -----
     :math:`-\mathrm{CE}` has no lower bound. If the loss runs away, lower ``strength`` or clip the gradients
-    (``callbacks=[skorch.callbacks.GradientNormClipping(1.0)]``). The gap that is reached varies much from seed to seed
+    (``gradient_clipping=1.0``). The gap that is reached varies much from seed to seed
     (by up to 5 points on Adult): compare several before trusting one.
 
     NOTE[DIFF] The papers leave the adversary's size, the ratio of the steps and :math:`\beta` open.

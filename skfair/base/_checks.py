@@ -52,7 +52,9 @@ def check_common_parameters(net):
     check_choice("lr_schedule", net.lr_schedule, SCHEDULES)
     if net.gradient_clipping is not None:
         check_number("gradient_clipping", net.gradient_clipping, low=0, closed=False)
-    if net.max_epochs != "auto":
+    if isinstance(net.max_epochs, str):
+        check_choice("max_epochs", net.max_epochs, {"auto"})
+    else:
         check_number("max_epochs", net.max_epochs, low=1, integer=True)
     if net.batch_size != -1:
         check_number("batch_size", net.batch_size, low=1, integer=True)

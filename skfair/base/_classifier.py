@@ -15,7 +15,7 @@ def two_logits(output):
     """
     logits = output[0] if isinstance(output, tuple) else output
     if logits.ndim == 3:
-        return logits.flatten(0, 1)
+        logits = logits.flatten(0, 1)
     if logits.ndim == 1 or logits.shape[1] == 1:
         logits = logits.reshape(-1, 1)
         return torch.cat([torch.zeros_like(logits), logits], 1)

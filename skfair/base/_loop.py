@@ -11,7 +11,7 @@ from skfair._data import Batch, BatchLoader, Rows, make_rows
 from skfair.base._blocks import numeric_columns, one_hot_blocks
 from skfair.base._checks import check_X
 from skfair.base._evaluation import evaluation_module
-from skfair.base._optimization import SCHEDULES, clip_gradients, set_learning_rate
+from skfair.base._optimization import SCHEDULES, clip_gradients, restore_learning_rate, set_learning_rate
 from skfair.base._skorch import SkorchNet
 from skfair.base._text import encoder_for, takes
 from skfair.callbacks import default_callbacks
@@ -61,6 +61,11 @@ class LoopNet(SkorchNet):
     def make_module(self):
         """The network that is trained, with its initial weights."""
         return self.build("module", self.module_class(), **self.module_arguments())
+
+    def trains_ensemble(self):
+        """Whether the network is one of those that answer each row several times in training."""
+        module = self.module_class()
+        return bool(getattr(getattr(module, "func", module), "ensemble", False))
 
     def module_class(self):
         """What makes the network: the parameter ``module``, unless a method has a word of its own for the kind of rows."""
@@ -131,7 +136,8 @@ class LoopNet(SkorchNet):
         """Number of epochs for so many training rows."""
         if not isinstance(self.max_epochs, str):
             return self.max_epochs
-        steps = 1 if self.batch_size == -1 else max(1, math.ceil((n_rows - 1) / self.batch_size))
+        size = self.get_params_for("iterator_train").get("batch_size", self.batch_size)
+        steps = 1 if size == -1 else max(1, math.ceil((n_rows - 1) / size))
         return min(max(round(AUTO_STEPS / steps), FEWEST_EPOCHS), MOST_EPOCHS)
 
     def on_epoch_begin(self, net, **kwargs):
@@ -139,6 +145,15 @@ class LoopNet(SkorchNet):
         if self.lr_schedule != "constant":
             before, epochs = self._epochs
             set_learning_rate(self.optimizer_, SCHEDULES[self.lr_schedule]((len(self.history) - 1 - before) / epochs))
+
+    def on_train_end(self, net, **kwargs):
+        super().on_train_end(net, **kwargs)
+        restore_learning_rate(self.optimizer_)
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        super().on_grad_computed(net, named_parameters, **kwargs)
+        if isinstance(self.optimizer_, torch.optim.LBFGS):  # skorch's own step, which knows no before_step
+            self.before_step()
 
     stacked_ = False  # whether the tensors are those of several nets, one above the other
 
@@ -156,8 +171,7 @@ class LoopNet(SkorchNet):
 
     def answered(self, batch):
         """The batch as the network in training answers it: an ensemble has as many answers to a row as members."""
-        members = getattr(self.module_, "n_members", None)
-        return batch if members is None else batch.repeated(members)
+        return batch.repeated(self.module_.n_members) if getattr(self.module_, "ensemble", False) else batch
 
     def _with_draws(self, batch):
         missing = [name for name in self.draws() if getattr(batch, name) is None]

@@ -29,4 +29,10 @@ def clip_gradients(parameters, max_norm, *, stacked=False):
 def set_learning_rate(optimizer, factor):
     """Let the learning rates be so many times those that the optimizer began with."""
     for group in optimizer.param_groups:
-        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+        group["lr"] = group.setdefault("full_lr", group["lr"]) * factor
+
+
+def restore_learning_rate(optimizer):
+    """Undo ``set_learning_rate``, so that a later training, or ``set_params(lr=...)``, begins with the full rates."""
+    for group in optimizer.param_groups:
+        group["lr"] = group.pop("full_lr", group["lr"])

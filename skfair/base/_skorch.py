@@ -278,7 +278,7 @@ class SkorchNet(NeuralNet):
         if prefix == "train" and not math.isfinite(loss):
             raise FloatingPointError(
                 f"the training loss of {type(self).__name__} became {loss} in epoch {len(self.history)}: lower lr (now "
-                f"{self.lr}), standardise X, or clip the gradients (callbacks=[skorch.callbacks.GradientNormClipping(1.0)])."
+                f"{self.lr}), standardise X, or clip the gradients (gradient_clipping=1.0)."
             )
 
     def _overrides(self, method):

@@ -47,7 +47,7 @@ class Report:
             share = 1 / stack._epochs[1]
             for task in own:
                 self.stood[id(task)] = self.stood.get(id(task), 0.0) + share
-            self.bar.update(len(own) * share)
+            self._advance(len(own) * share)
             if self.spent <= SHARE * (time.time() - self.start):
                 self._look(stack, own, folds)
 
@@ -73,7 +73,10 @@ class Report:
     def done(self, tasks):
         """These tasks are trained."""
         if self.bar is not None:
-            self.bar.update(sum(1 - self.stood.get(id(task), 0.0) for task in tasks))
+            self._advance(sum(1 - self.stood.get(id(task), 0.0) for task in tasks))
+
+    def _advance(self, models):
+        self.bar.update(min(models, self.bar.total - self.bar.n))  # sums of parts may round upwards
 
     def show(self):
         """Show the best point so far."""

@@ -1,3 +1,5 @@
+import numbers
+
 import torch
 from torch import nn
 
@@ -59,14 +61,20 @@ class TabM(nn.Module):
     """
 
     runs_in_float64 = True
+    ensemble = True  # in training each row is answered ``n_members`` times
 
     def __init__(
         self, in_features, out_features, numeric=None, blocks=(), n_members=8, n_layers=2, width=256, dropout=0.1,
         d_embedding=0, n_frequencies=16, frequency_init_scale=0.1,
     ):  # fmt: skip
         super().__init__()
+        for name, value, least in (
+            ("n_members", n_members, 1), ("n_layers", n_layers, 1), ("width", width, 1), ("d_embedding", d_embedding, 0),
+        ):  # fmt: skip
+            if not isinstance(value, numbers.Integral) or value < least:
+                raise ValueError(f"{name} must be an integer >= {least}, got {value!r}.")
         tabm = needs("tabm", "TabM")
-        self.n_members = n_members  # the rows of a batch count so many times in training
+        self.n_members = n_members
         columns = list(range(in_features)) if numeric is None else [int(j) for j in numeric]
         self.embed = NumericEmbedding(
             in_features, columns if d_embedding else [], d_embedding, n_frequencies, frequency_init_scale
@@ -85,6 +93,8 @@ class TabM(nn.Module):
         """Widths of the parts of the first layer's input that have one scaling each, in their order."""
         if not d_embedding:
             columns = []
+        rest = set(self.embed.rest.tolist())
+        blocks = [found for block in blocks if (found := [j for j in block if j in rest])]
         first = {block[0]: len(block) for block in blocks}
         inside = {j for block in blocks for j in block}
         rest = [first.get(j, 1) for j in self.embed.rest.tolist() if j in first or j not in inside]
@@ -92,4 +102,8 @@ class TabM(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         logits = self.body(self.embed(x.flatten(1)))  # (n, n_members, K)
-        return logits if self.training else torch.log_softmax(logits, -1).logsumexp(1)
+        if self.training:
+            return logits
+        if logits.shape[-1] == 1:  # the logit of the second class: the first one's is 0
+            logits = torch.cat([torch.zeros_like(logits), logits], -1)
+        return torch.log_softmax(logits, -1).logsumexp(1)

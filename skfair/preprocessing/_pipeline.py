@@ -1,5 +1,7 @@
 """A preprocessor and a network with the settings that the study on six tables found best."""
 
+import inspect
+
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
@@ -85,16 +87,24 @@ def make_tabular_pipeline(estimator, **preprocessing):
 
 def _for_tables(net):
     given = net.get_params(deep=False)
-    if "lr_schedule" not in given:
+    if "lr_schedule" not in given or not (hasattr(net, "predict") or hasattr(net, "transform")):
         return net
-    chosen = {name: choice for name, (default, choice) in TRAINING.items() if _is(given[name], default)}
-    return net.set_params(**_network(given), **chosen)
+    own = inspect.signature(type(net)).parameters  # what a method has for a default of its own was chosen for it
+    chosen = {
+        name: choice
+        for name, (default, choice) in TRAINING.items()
+        if name in given and _is(given[name], default) and _is(own[name].default, default)
+    }
+    if given.get("selection") is not None:  # the method's own word for which epoch is kept
+        del chosen["early_stopping"]
+    return net.set_params(**_network(net, given), **chosen)
 
 
-def _network(given):
+def _network(net, given):
     """Widths and dropout, if the network is the default one and none of its parameters was given."""
     module = given["module"]
-    name = "mlp" if getattr(module, "__name__", None) == "MLP" else module
+    default = inspect.signature(type(net)).parameters["module"].default
+    name = "mlp" if module is default and getattr(module, "__name__", None) == "MLP" else module
     if not isinstance(name, str) or any(key.startswith("module__") for key in given):
         return {}
     return NETWORKS.get(name, {})

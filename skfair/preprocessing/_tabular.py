@@ -17,6 +17,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from skfair.preprocessing._columns import frequent_blocks, select_categorical, select_numeric
+
 MISSING = "missing"  # the category that stands for a missing value
 
 
@@ -25,8 +27,8 @@ def make_tabular_preprocessor(
     numeric="standard",
     categorical="onehot",
     frequent_values=None,
+    spike=0.01,
     max_frequent=100,
-    spike=0.0,
     min_frequency=None,
     max_categories=None,
     add_indicator=True,
@@ -48,14 +50,15 @@ def make_tabular_preprocessor(
         Encoding of all other columns. A category that was not seen in `fit` is
         all zeros in "onehot" (or the infrequent one, if there is one), -1 in "ordinal".
     frequent_values : int or float, default=None
-        Values of a numeric column that at least so many rows of `fit` have (a float: this share of them) get a
-        one-hot column each, besides the scaled column, and all other values one together. A
-        scaled network cannot see a spike such as the zeros and ceilings of Adult's capital gain,
-        which trees find at once. Small counts are best there: 3. Columns without such values get none.
+        In numeric columns of few values (at most 255), each value that at least so many rows of `fit` have (a float:
+        this share of them) gets a one-hot column, besides the scaled column, and all others one together. A scaled
+        network cannot see a spike, such as the zeros and ceilings of Adult's capital gain, which trees find at once.
+        None: no such columns.
+    spike : float, default=0.01
+        In numeric columns of more values only values with at least this share of the rows get a column: repetitions
+        of the others are chance. Columns in which no value has this share get none at all.
     max_frequent : int or None, default=100
         At most so many columns for each numeric column: those of the most frequent values.
-    spike : float, default=0.0
-        Only numeric columns in which a single value has at least this share of the rows get such columns.
     min_frequency : int or float, default=None
         Categories with fewer rows (or a smaller share) are merged into one; as in
         :class:`~sklearn.preprocessing.OneHotEncoder`.
@@ -70,7 +73,8 @@ def make_tabular_preprocessor(
     Returns
     -------
     transformer : :class:`~sklearn.compose.ColumnTransformer`
-        Unfitted, with the blocks "numeric", "frequent", "missing" and "categorical". It keeps names
+        Unfitted, with the blocks "numeric", "frequent", "spikes", "missing" and
+        "categorical". It keeps names
         (``get_feature_names_out``), knows ``set_output``, and takes pandas and
         polars DataFrames and numeric arrays.
 
@@ -111,9 +115,7 @@ def make_tabular_preprocessor(
     if not add_indicator:
         del blocks[1]
     if frequent_values is not None:
-        blocks.insert(
-            1, ("frequent", _make_frequent(frequent_values, max_frequent), FrequentColumns(frequent_values, spike))
-        )
+        blocks[1:1] = frequent_blocks(frequent_values, spike, max_frequent)
     return ColumnTransformer(blocks, sparse_threshold=0, verbose_feature_names_out=False)  # 0: always dense
 
 
@@ -123,17 +125,10 @@ def _make_indicator():
     return Pipeline([("indicator", MissingIndicator(error_on_new=False)), ("float", to_float)])
 
 
-def _make_frequent(least, at_most):
-    """One-hot columns for the frequent values of numeric columns, and one for all others; of missing ones too."""
-    whole = isinstance(least, numbers.Integral) and not isinstance(least, bool)
-    if not (whole and least >= 2 or isinstance(least, numbers.Real) and not whole and 0 < least <= 0.5):
-        raise ValueError(f"frequent_values must be a count >= 2, a share > 0 and <= 0.5, or None, got {least!r}")
-    if at_most is not None and not (isinstance(at_most, numbers.Integral) and at_most >= 2):
-        raise ValueError(f"max_frequent must be an integer >= 2 or None, got {at_most!r}")
-    return OneHotEncoder(
-        min_frequency=int(least) if whole else float(least), max_categories=at_most,
-        handle_unknown="infrequent_if_exist", sparse_output=False,
-    )  # fmt: skip
+class UnweightedScaler(StandardScaler):
+    """Does not ask for the weights of the rows that are routed to the classifier behind it."""
+
+    __metadata_request__fit = {"sample_weight": False}
 
 
 class NormalScores(QuantileTransformer):
@@ -145,32 +140,6 @@ class NormalScores(QuantileTransformer):
             return super().fit(X, y)
 
 
-class FrequentColumns:
-    """Chooses the numeric columns in which some value has so many rows, and this share of them, but not all."""
-
-    def __init__(self, least, spike=0.0):
-        self.least = least
-        self.spike = spike
-
-    def __call__(self, X):
-        return [column for column in select_numeric(X) if self._has_spike(_column(X, column))]
-
-    def _has_spike(self, values):
-        counts, n = pd.Series(values).value_counts(dropna=False), len(values)
-        least = self.least if isinstance(self.least, numbers.Integral) else self.least * n
-        return len(counts) > 1 and counts.iloc[0] >= max(least, self.spike * n)
-
-    def __repr__(self):
-        return f"FrequentColumns({self.least}, {self.spike})"
-
-
-def _column(X, key):
-    if isinstance(X, np.ndarray):
-        return X[:, key]
-    values = X.iloc[:, key] if isinstance(key, numbers.Integral) and hasattr(X, "iloc") else X[key]
-    return np.asarray(values)
-
-
 def _choose(parameter, value, options):
     if not isinstance(value, str) or value not in options:
         raise ValueError(f"{parameter} must be one of {sorted(options)}, got {value!r}")
@@ -179,7 +148,7 @@ def _choose(parameter, value, options):
 
 def _scalers(random_state):
     return {
-        "standard": StandardScaler(),
+        "standard": UnweightedScaler(),
         "quantile": NormalScores(output_distribution="normal", random_state=random_state),
         "minmax": MinMaxScaler(),
         "passthrough": "passthrough",
@@ -193,66 +162,6 @@ def _encoders(min_frequency, max_categories):
         "onehot": OneHotEncoder(handle_unknown=unknown, sparse_output=False, **merge),
         "ordinal": OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, **merge),
     }
-
-
-def select_numeric(X):
-    """Columns of numbers; for :class:`~sklearn.compose.ColumnTransformer`."""
-    return _columns_of_kind(X, "numeric")
-
-
-def select_categorical(X):
-    """Columns of categories: all that :func:`select_numeric` leaves."""
-    return _columns_of_kind(X, "categorical")
-
-
-def _columns_of_kind(X, kind):
-    """Names of the columns (positions, if not all names are text), or an error."""
-    if not hasattr(X, "columns"):
-        return _array_columns(X, kind)
-    kinds = [_kind(name, dtype) for name, dtype in zip(X.columns, X.dtypes, strict=True)]
-    by_name = all(isinstance(name, str) for name in X.columns)
-    keys = X.columns if by_name else range(len(kinds))
-    return [key for key, found in zip(keys, kinds, strict=True) if found == kind]
-
-
-def _array_columns(X, kind):
-    if not isinstance(X, np.ndarray):
-        raise TypeError(f"expected a pandas or polars DataFrame or a numeric array, got {type(X).__name__}")
-    if X.dtype.kind not in "iuf":
-        raise TypeError(
-            f"expected an array of numbers, got one of dtype {X.dtype}: pass a DataFrame, in which each column "
-            f"has its own type"
-        )
-    return list(range(X.shape[1])) if kind == "numeric" else []
-
-
-def _kind(name, dtype):
-    """Kind of a pandas or polars column: "numeric" or "categorical"."""
-    if type(dtype).__module__.startswith("polars") or not hasattr(dtype, "kind"):
-        kind = _polars_kind(dtype)
-    else:
-        kind = _pandas_kind(dtype)
-    if kind is None:
-        raise TypeError(
-            f"column {name!r} has type {dtype}, expected numbers, booleans, text or categories: turn it into one of "
-            f"these (a date into a number of days, say) or drop it before"
-        )
-    return kind
-
-
-def _pandas_kind(dtype):
-    if pd.api.types.is_bool_dtype(dtype) or isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)):
-        return "categorical"
-    if pd.api.types.is_numeric_dtype(dtype) and dtype.kind != "c":
-        return "numeric"
-    return "categorical" if pd.api.types.is_object_dtype(dtype) else None
-
-
-def _polars_kind(dtype):
-    if dtype.is_numeric():
-        return "numeric"
-    known = ("String", "Utf8", "Boolean", "Categorical", "Enum", "Null")
-    return "categorical" if str(dtype).split("(")[0] in known else None
 
 
 def _to_float(X):

@@ -123,6 +123,8 @@ class RNFClassifier(BaseClassifier):
         check_number("alpha", self.alpha, low=0)
         check_number("temperature", self.temperature, low=1)
         check_number("teacher_epochs", self.teacher_epochs, low=1, integer=True)
+        if self.trains_ensemble():
+            raise ValueError(f"module must have an encoder and a head, got {self.module!r}, which is an ensemble.")
         check_choice("smooth_reduction", self.smooth_reduction, {"mean", "sum"})
         check_choice("head_init", self.head_init, {"fresh", "teacher"})
         check_choice("teacher_mode", self.teacher_mode, {"train", "eval"})

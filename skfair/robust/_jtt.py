@@ -106,6 +106,8 @@ class JTTClassifier(BaseSelecting):
         check_choice("upweight_mode", self.upweight_mode, {"paper", "code"})
         check_choice("how", self.how, {"repeat", "sample", "weight"})
         check_choice("error_set", self.error_set, {"eval", "online"})
+        if self.error_set == "online" and self.trains_ensemble():
+            raise ValueError(f"error_set='online' keeps one answer of each row: module={self.module!r} is an ensemble.")
         check_number("upweight", self.upweight, low=0, integer=self.how == "repeat")
         if self.how == "repeat" and self.times_ < 1:
             raise ValueError(f"upweight must be >= 1 with upweight_mode='paper', got {self.upweight}.")

@@ -85,6 +85,10 @@ class LfFClassifier(BaseSelecting, BaseTwoPlayerNet):
         self.gce_scale = gce_scale
 
     def check_parameters(self):
+        if self.trains_ensemble():
+            raise ValueError(
+                f"LfFClassifier keeps one loss of each row: module={self.module!r} is an ensemble, with many."
+            )
         check_number("q", self.q, low=0, closed=False)
         check_number("q", self.q, high=1)
         check_number("ema", self.ema, low=0)
@@ -94,10 +98,6 @@ class LfFClassifier(BaseSelecting, BaseTwoPlayerNet):
             check_choice("norm", self.norm, {"max", "quantile"})
 
     def make_adversary(self):
-        if hasattr(self.module_, "n_members"):
-            raise ValueError(
-                f"LfFClassifier keeps one loss of each row: module={self.module!r} is an ensemble, with many."
-            )
         return self.build("module", self.module_class(), **self.module_arguments())
 
     def make_state(self, rows):

@@ -1,4 +1,4 @@
-import builtins
+import sys
 
 import numpy as np
 import pytest
@@ -95,14 +95,7 @@ def test_tabular_mlp_names_a_column_that_is_not_there():
 
 
 def test_tabular_mlp_without_its_package(monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name == "rtdl_num_embeddings":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "rtdl_num_embeddings", None)
     with pytest.raises(ImportError, match=r"pip install 'skfair\[tabular\]'"):
         TabularMLP(5, 2)
 

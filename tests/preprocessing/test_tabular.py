@@ -1,6 +1,7 @@
 """make_tabular_preprocessor: every column type in, dense numbers with names out."""
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -264,10 +265,97 @@ def test_frequent_values_of_arrays_polars_and_none(spiked):
     assert make_tabular_preprocessor(frequent_values=0.2).fit_transform(smooth).shape == (20, 1)
     made = pickle.loads(pickle.dumps(clone(make_tabular_preprocessor(frequent_values=0.2)).fit(table)))
     assert np.array_equal(made.transform(table), out)
-    assert "FrequentColumns(0.2)" in repr(made)
+    for value in (0.2, 3):  # stable, without an address in memory
+        (chosen,) = [
+            columns
+            for name, _, columns in make_tabular_preprocessor(frequent_values=value).transformers
+            if name == "frequent"
+        ]
+        assert re.fullmatch(rf"\w+Columns\({value}(, .*)?\)", repr(chosen))
 
 
-@pytest.mark.parametrize("bad", [0, -0.1, 0.6, 5, True, "0.01"])
-def test_a_bad_share_raises(bad):
-    with pytest.raises(ValueError, match=r"frequent_values must be a share > 0 and <= 0.5, or None, got"):
+@pytest.mark.parametrize("bad", [0, -0.1, 0.6, 1, -3, 0.0, 1.0, 5.0, float("nan"), True, False, "0.01", [3]])
+def test_a_bad_share_or_count_raises(bad):
+    match = r"frequent_values must be a count >= 2, a share > 0 and <= 0.5, or None, got " + re.escape(repr(bad))
+    with pytest.raises(ValueError, match=match):
         make_tabular_preprocessor(frequent_values=bad)
+
+
+@pytest.mark.parametrize("bad", [0, 1, -1, 2.0, 0.5, True, "10"])
+def test_a_bad_number_of_columns_raises(bad):
+    with pytest.raises(ValueError, match=rf"max_frequent must be an integer >= 2 or None, got {bad!r}"):
+        make_tabular_preprocessor(frequent_values=3, max_frequent=bad)
+
+
+def spikes_of(table, **options):
+    """Names of the columns for frequent values of gain."""
+    out = make_tabular_preprocessor(**options).set_output(transform="pandas").fit_transform(table)
+    return [name for name in out.columns if name.startswith("gain_")]
+
+
+@pytest.mark.parametrize("count", [2, 4, 5, 12, 13, np.int64(4)])
+def test_a_count_is_a_number_of_rows(spiked, count):
+    values = [name for name, rows in (("gain_0.0", 12), ("gain_7.0", 4)) if rows >= count]
+    expected = [*values, "gain_infrequent_sklearn"] if values else []
+    assert spikes_of(spiked, frequent_values=count) == expected
+    twice = pd.concat([spiked, spiked], ignore_index=True)
+    assert "gain_7.0" in spikes_of(twice, frequent_values=8)  # rows, whatever their share
+    assert spikes_of(twice, frequent_values=9) == ["gain_0.0", "gain_infrequent_sklearn"]
+    assert spikes_of(twice, frequent_values=0.2) == spikes_of(spiked, frequent_values=0.2)
+
+
+def test_a_count_equals_the_share_that_it_is(spiked):
+    X = spiked.drop(columns="flat")
+    for count in (2, 4, 8):
+        by_count, by_share = (
+            make_tabular_preprocessor(frequent_values=value).fit_transform(X) for value in (count, count / 20)
+        )
+        np.testing.assert_array_equal(by_count, by_share)
+
+
+def test_at_most_so_many_columns_those_of_the_most_frequent_values():
+    gain = np.repeat(np.arange(10.0), np.arange(1, 11))  # the value k has k + 1 rows
+    X = pd.DataFrame({"gain": gain})
+    assert len(spikes_of(X, frequent_values=3)) == 9  # 2 to 9, and the rest
+    for most in (2, 3, 5, 8):
+        expected = [f"gain_{float(k)}" for k in range(11 - most, 10)]  # the last column is the one for all others
+        found = spikes_of(X, frequent_values=3, max_frequent=most)
+        assert found == [*expected, "gain_infrequent_sklearn"]
+        made = make_tabular_preprocessor(frequent_values=3, max_frequent=most).fit(X)
+        assert (made.transform(X)[:, 1:].sum(1) == 1).all()
+    every = spikes_of(X, frequent_values=3, max_frequent=None)
+    assert every == spikes_of(X, frequent_values=3, max_frequent=9) == spikes_of(X, frequent_values=3)
+    many = pd.DataFrame({"gain": np.r_[np.repeat(np.arange(150.0), 3), np.zeros(50)]})
+    assert len(spikes_of(many, frequent_values=3)) == 100
+    assert len(spikes_of(many, frequent_values=3, max_frequent=None)) == 150
+
+
+def test_frequent_values_of_nullable_and_of_whole_numbers():
+    values = [1, None, 1, 2, 3, 1]
+    X = pd.DataFrame({"i": pd.array(values, dtype="Int64"), "f": pd.array(values, dtype="Float64")})
+    found = make_tabular_preprocessor(frequent_values=2).fit(X)
+    plain = make_tabular_preprocessor(frequent_values=2).fit(X.astype(float))
+    np.testing.assert_array_equal(found.transform(X), plain.transform(X.astype(float)))
+    assert found.transform(X)[:, 2].tolist() == [1, 0, 1, 0, 0, 1]
+    whole = pd.DataFrame({"n": [0, 0, 0, 4, 5, 6]})
+    made = make_tabular_preprocessor(frequent_values=2).fit(whole)
+    np.testing.assert_array_equal(made.transform(whole), made.transform(whole.astype(float)))
+    assert made.transform(pd.DataFrame({"n": [0.0, 0.5]}))[:, 1:].tolist() == [[1, 0], [0, 1]]
+
+
+def test_ranks_of_few_rows_are_normal_scores_without_a_warning():
+    X = pd.DataFrame({"a": np.arange(9.0) ** 3})
+    made = make_tabular_preprocessor(numeric="quantile").fit(X)  # warnings are errors here
+    scores = made.transform(X)[:, 0]
+    assert scores[4] == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(scores, -scores[::-1], atol=1e-9)
+    assert np.all(np.diff(scores) > 0)
+    assert made.transform(pd.DataFrame({"a": [1e9, -1e9]}))[:, 0].tolist() == [scores[-1], scores[0]]
+    assert "NormalScores(" in repr(made)
+    assert np.array_equal(pickle.loads(pickle.dumps(clone(made).fit(X))).transform(X)[:, 0], scores)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.5, "x", True, None])
+def test_a_bad_spike_raises(bad):
+    with pytest.raises(ValueError, match=f"spike must be .*got {bad!r}"):
+        make_tabular_preprocessor(frequent_values=3, spike=bad)
