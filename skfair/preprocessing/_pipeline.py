@@ -33,9 +33,9 @@ def make_tabular_pipeline(estimator, **preprocessing):
     =====================  ==========================  ===============================================================
     parameter              here                        why
     =====================  ==========================  ===============================================================
-    ``frequent_values``    3                           values that three rows share get a column: spikes, which trees
-                                                       see and scaled nets do not
-    ``spike``              0.03                        ... in numeric columns with such a share of rows on one value
+    ``spike``              0.03                        numeric columns with such a share of rows on one value have
+                                                       spikes, which trees see and scaled nets do not
+    ``frequent_values``    3                           ... each value of three rows gets a column, of at most 255 values
     ``module__hidden``     (256, 256)                  of the default network, with ``module__dropout=0.3``
     ``batch_size``         256
     ``max_epochs``         "auto"                      about 1,000 steps

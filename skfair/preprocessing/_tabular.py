@@ -27,7 +27,7 @@ def make_tabular_preprocessor(
     numeric="standard",
     categorical="onehot",
     frequent_values=None,
-    spike=0.01,
+    spike=0.03,
     max_frequent=100,
     min_frequency=None,
     max_categories=None,
@@ -54,7 +54,7 @@ def make_tabular_preprocessor(
         this share of them) gets a one-hot column, besides the scaled column, and all others one together. A scaled
         network cannot see a spike, such as the zeros and ceilings of Adult's capital gain, which trees find at once.
         None: no such columns.
-    spike : float, default=0.01
+    spike : float, default=0.03
         In numeric columns of more values only values with at least this share of the rows get a column: repetitions
         of the others are chance. Columns in which no value has this share get none at all.
     max_frequent : int or None, default=100
