@@ -2,6 +2,7 @@
 #   make demo    a fair classifier on Adult: search, report, plot
 #   make test    the test suite
 # Both make .venv from the pins in requirements/dev.txt first.
+# make docs      these pages as HTML, in docs/_build/html (in .venv-docs, from requirements/docs.txt; a minute when that is there)
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,7 +17,7 @@ endif
 # one thread per process: the workers share the cores
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test test-all lint bench pins clean
+.PHONY: demo test test-all lint bench docs pins clean
 
 demo: .venv/.done
 	$(BIN)/python examples/quickstart.py demo_output
@@ -34,10 +35,16 @@ lint: .venv/.done
 bench: .venv/.done
 	for file in benchmarks/[a-z]*.py; do case $$file in */common.py) ;; *) $(BIN)/python $$file || exit 1;; esac; done
 
-# Write the pins anew. The file names no package index.
+# Warnings are errors. SKFAIR_GALLERY=1 make docs also runs the examples, which takes some minutes.
+docs: .venv-docs/.done
+	.venv-docs/bin/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+# Write the pins anew. The files name no package index.
 pins: .venv/.done
 	$(BIN)/uv pip compile requirements/dev.in --universal --python-version 3.11 --upgrade --no-header --no-annotate \
 		--no-emit-index-url -q -o requirements/dev.txt
+	$(BIN)/uv pip compile requirements/docs.in --universal --python-version 3.11 --upgrade --no-header --no-annotate \
+		--no-emit-index-url -q -o requirements/docs.txt
 
 .venv/.done: requirements/dev.txt setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -47,5 +54,11 @@ pins: .venv/.done
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
+.venv-docs/.done: requirements/docs.txt
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install -q "uv==0.13.8"
+	.venv-docs/bin/uv pip install -q --python .venv-docs/bin/python -r requirements/docs.txt
+	touch $@
+
 clean:
-	rm -rf .venv demo_output build *.egg-info
+	rm -rf .venv .venv-docs demo_output build *.egg-info docs/_build docs/generated docs/api/generated docs/auto_examples

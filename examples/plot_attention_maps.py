@@ -1,4 +1,7 @@
-"""Where a transformer looks, group by group, with ordinary and with debiased attention; and Theorem 1 on fitted nets.
+"""Where a transformer looks
+=========================
+
+Where a transformer looks, group by group, with ordinary and with debiased attention; and Theorem 1 on fitted nets.
 
 ``python examples/plot_attention_maps.py [folder for the output]`` takes about a minute. It uses 8,000 rows of the real
 Adult data where they are at hand or can be downloaded, otherwise a synthetic set with a known bias, and says which.

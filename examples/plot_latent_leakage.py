@@ -1,4 +1,7 @@
-"""What the latent dimensions of images show, and how well a sensitive feature is read from them after DVGE's perturbation.
+"""What latent codes give away
+===========================
+
+What the latent dimensions of images show, and how well a sensitive feature is read from them after DVGE's perturbation.
 
 ``python examples/plot_latent_leakage.py [folder for the output] [file of codes]`` takes about a minute without a file: it
 trains a small dense FactorVAE on coloured digits of 16 x 16 pixels. The pictures of the documentation are made from

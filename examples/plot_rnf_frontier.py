@@ -1,4 +1,7 @@
-"""Representation neutralisation next to other methods: their frontiers, and what happens to the representations.
+"""Neutralised representations next to other methods
+=================================================
+
+Representation neutralisation next to other methods: their frontiers, and what happens to the representations.
 
 ``python examples/plot_rnf_frontier.py [folder for the output]`` takes one to three minutes. It uses 15,000 rows of the real
 Adult data where they are at hand or can be downloaded, otherwise a synthetic set with a known bias, and says which.

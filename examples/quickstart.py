@@ -1,4 +1,7 @@
-"""Quickstart: search for a classifier of the Adult data whose groups are treated alike, then report and plot.
+"""Quickstart: a search on Adult, a report, a picture
+==================================================
+
+Quickstart: search for a classifier of the Adult data whose groups are treated alike, then report and plot.
 
 Run it with ``make demo``, or as ``python examples/quickstart.py [folder for the output]``. It uses the real Adult data
 where they are at hand or can be downloaded, otherwise a synthetic set with a known bias, and says which.

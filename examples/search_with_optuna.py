@@ -1,4 +1,7 @@
-"""Search with Optuna: accuracy and a gap, as one score with OptunaSearchCV and as two objectives with a study.
+"""Searching with Optuna
+=====================
+
+Search with Optuna: accuracy and a gap, as one score with OptunaSearchCV and as two objectives with a study.
 
 Needs ``pip install optuna optuna-integration matplotlib``. Run it as ``python examples/search_with_optuna.py [folder for
 the output]``; it takes less than a minute, on synthetic data with a known bias.

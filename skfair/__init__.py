@@ -23,4 +23,13 @@ Import what you need from:
 """
 
 __version__ = "0.1.0.dev0"
-__all__ = ["__version__"]
+__all__ = ["__version__", "load"]
+
+
+def __getattr__(name):
+    if name != "load":
+        raise AttributeError(f"module 'skfair' has no attribute {name!r}")
+    from skfair.base._persistence import load  # loads torch, which an import of the package does not
+
+    globals()["load"] = load
+    return load

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from skorch.callbacks import Callback, EpochTimer, PrintLog
 
-__all__ = ["BestEpoch", "FairnessScoring", "Progress", "SampleSheets", "default_callbacks"]
+__all__ = ["BestEpoch", "FairnessScoring", "Progress", "SampleSheets"]
 
 SHOWN = ("train_loss", "critic_loss", "valid_loss", "valid_score")  # columns of the history beside a progress bar
 

@@ -21,11 +21,11 @@ class AdversarialClassifier(BaseTwoPlayerNet, BaseClassifier):
     (Zhang et al.). For equalized odds the adversary also sees the label; for equal opportunity it sees the positive rows
     alone.
 
-    ======================  ======  =========  ==========
-    needs groups            at fit  to select  at predict
-    ======================  ======  =========  ==========
-    AdversarialClassifier   yes     no         no
-    ======================  ======  =========  ==========
+    =====================  ======  =========  ==========
+    needs groups           at fit  to select  at predict
+    =====================  ======  =========  ==========
+    AdversarialClassifier  yes     no         no
+    =====================  ======  =========  ==========
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class AdversarialClassifier(BaseTwoPlayerNet, BaseClassifier):
     adversary_steps : int, default=1
         Steps of the adversary per step of the network (alternating steps only).
     **kwargs
-        The other parameters of :class:`skfair.base.BaseNet`.
+        The other parameters of :class:`skfair.base.BaseTwoPlayerNet`.
 
     Attributes
     ----------

@@ -29,11 +29,11 @@ class DebiasedAttentionClassifier(BaseSelecting):
 
     with z the projected, normalised values of the ``top_k`` tokens with the largest weights.
 
-    ===========================  ======  ====================================  ==========
-    needs groups                 at fit  to select                             at predict
-    ===========================  ======  ====================================  ==========
-    DebiasedAttentionClassifier  no      only by ``selection="worst_group"``   no
-    ===========================  ======  ====================================  ==========
+    ===========================  ======  ===================================  ==========
+    needs groups                 at fit  to select                            at predict
+    ===========================  ======  ===================================  ==========
+    DebiasedAttentionClassifier  no      only by ``selection="worst_group"``  no
+    ===========================  ======  ===================================  ==========
 
     Parameters
     ----------

@@ -65,9 +65,8 @@ class GANGenerator(BaseTwoPlayerNet):
     max_epochs : int, default=20
     batch_size : int, default=32
     **kwargs
-        ``optimizer``, ``adversary_optimizer``, ``adversary_steps`` and the other parameters of
-        :class:`skfair.base.BaseNet`. Optimizers that have ``betas`` are given (0, 0.99), unless ``optimizer__betas`` or
-        ``adversary_optimizer__betas`` say otherwise.
+        The other parameters of :class:`skfair.base.BaseTwoPlayerNet`. Optimizers that have ``betas`` are given (0, 0.99),
+        unless ``optimizer__betas`` or ``adversary_optimizer__betas`` say otherwise.
 
     Attributes
     ----------

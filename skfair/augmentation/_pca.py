@@ -18,6 +18,12 @@ class PCAGenerator(BaseGenerator):
     generator is a normal distribution with the mean and the covariance of the rows, and ``encode`` is its exact inverse.
     Numbers may leave the range that they have in the data.
 
+    ============  ======  =========  ==========
+    needs groups  at fit  to select  at predict
+    ============  ======  =========  ==========
+    PCAGenerator  no      no         no
+    ============  ======  =========  ==========
+
     Parameters
     ----------
     n_components : int, float in (0, 1) or None, default=None

@@ -15,6 +15,12 @@ class Resampled(BaseResampled):
     It is a classifier like any other: a step of scikit-learn's Pipeline, the estimator of a search
     (``sampler__n_synthetic``, ``estimator__step_size``).
 
+    ============  ==================================  ================  ==========
+    needs groups  at fit                              to select         at predict
+    ============  ==================================  ================  ==========
+    Resampled     if its sampler or its estimator do  as its estimator  no
+    ============  ==================================  ================  ==========
+
     Parameters
     ----------
     sampler : sampler, optional

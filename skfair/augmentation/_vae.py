@@ -15,6 +15,12 @@ class VAEGenerator(BaseGenerator):
     A decoder gives probabilities; a row of a table has one value. One-hot blocks get their likeliest value (or a drawn
     one), columns of 0 and 1 likewise, numbers their mean.
 
+    ============  ======  =========  ==========
+    needs groups  at fit  to select  at predict
+    ============  ======  =========  ==========
+    VAEGenerator  no      no         no
+    ============  ======  =========  ==========
+
     Parameters
     ----------
     vae : transformer, optional

@@ -22,7 +22,21 @@ BLIND = ("accuracy", "loss", "worst_class_accuracy")  # what may be watched with
 
 
 def check_number(name, value, *, low=None, high=None, integer=False, closed=True):
-    """Raise a ValueError unless the value is a number of the interval."""
+    """Raise a ValueError unless the value is a number of the interval.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    value : object
+        What the user gave.
+    low, high : float, optional
+        The ends of the interval.
+    integer : bool, default=False
+        Whether it has to be an integer.
+    closed : bool, default=True
+        Whether the ends are allowed.
+    """
     kind = numbers.Integral if integer else numbers.Real
     good = isinstance(value, kind) and not isinstance(value, bool) and not np.isnan(value)
     if good and low is not None:
@@ -38,7 +52,17 @@ def check_number(name, value, *, low=None, high=None, integer=False, closed=True
 
 
 def check_choice(name, value, choices):
-    """Raise a ValueError unless the value is one of the choices."""
+    """Raise a ValueError unless the value is one of the choices.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    value : object
+        What the user gave.
+    choices : collection of str
+        What is allowed.
+    """
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be one of {sorted(choices)}, got {value!r}.")
 

@@ -9,9 +9,16 @@ __all__ = ["BaseClassifier", "two_logits"]
 
 
 def two_logits(output):
-    """Logits of shape (n, K) of a network's output, whose single column is the logit of the second class.
+    """Logits of a network's output, whose single column is the logit of the second class.
 
-    An ensemble in training answers with (n, m, K), which becomes (n m, K).
+    Parameters
+    ----------
+    output : Tensor of shape (n,), (n, 1), (n, K) or (n, m, K), or tuple that begins with one
+        An ensemble in training answers with (n, m, K), which becomes (n m, K).
+
+    Returns
+    -------
+    Tensor of shape (n, K) or (n m, K)
     """
     logits = output[0] if isinstance(output, tuple) else output
     if logits.ndim == 3:
@@ -23,7 +30,13 @@ def two_logits(output):
 
 
 class BaseClassifier(ClassifierMixin, BaseNet):
-    """Base of the classifiers. The objective is the weighted mean of ``losses``, unless the method writes another."""
+    """Base of the classifiers. The objective is the weighted mean of ``losses``, unless the method writes another.
+
+    Parameters
+    ----------
+    **kwargs
+        Those of :class:`skfair.base.BaseNet`.
+    """
 
     min_classes = 2
 

@@ -15,7 +15,17 @@ def detach(output):
 
 @contextlib.contextmanager
 def evaluation_mode(module):
-    """Evaluation mode (no dropout) inside the block."""
+    """Evaluation mode (no dropout) inside the block.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Is as before afterwards.
+
+    Yields
+    ------
+    None
+    """
     training = module.training
     module.eval()
     try:
@@ -29,6 +39,15 @@ def evaluation_module(module):
 
     A module that says ``runs_in_float64`` is copied and evaluated in double precision: in single precision the product
     of a row and a matrix depends, in the last digits, on the rows beside it.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+
+    Returns
+    -------
+    module : torch.nn.Module
+    dtype : torch.dtype
     """
     if getattr(module, "runs_in_float64", False):
         return copy.deepcopy(module).double().eval(), torch.float64

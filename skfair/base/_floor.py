@@ -8,7 +8,15 @@ __all__ = ["FlooredScore"]
 
 
 class FlooredScore:
-    """A score on held-out rows that is NaN, so that it never wins, where the accuracy falls below a floor."""
+    """A score on held-out rows that is NaN, so that it never wins, where the accuracy falls below a floor.
+
+    Parameters
+    ----------
+    score : str or callable
+        As in ``early_stopping``.
+    min_accuracy : float
+        The floor.
+    """
 
     def __init__(self, score, min_accuracy):
         self.score = self.floored = score

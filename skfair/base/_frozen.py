@@ -17,12 +17,32 @@ __all__ = ["Frozen", "frozen_network", "has_gradients", "inner_estimator", "is_f
 
 
 def inner_estimator(estimator):
-    """What a ``FrozenEstimator`` holds, or the estimator itself."""
+    """What a ``FrozenEstimator`` holds, or the estimator itself.
+
+    Parameters
+    ----------
+    estimator : estimator
+        In any number of ``FrozenEstimator``.
+
+    Returns
+    -------
+    estimator
+    """
     return inner_estimator(estimator.estimator) if isinstance(estimator, FrozenEstimator) else estimator
 
 
 def is_fitted(estimator):
-    """Whether it can be asked for predictions; torch modules always can."""
+    """Whether it can be asked for predictions; torch modules always can.
+
+    Parameters
+    ----------
+    estimator : estimator, torch.nn.Module or None
+        In a ``FrozenEstimator`` or not.
+
+    Returns
+    -------
+    bool
+    """
     estimator = inner_estimator(estimator)
     if estimator is None or isinstance(estimator, type):
         return False
@@ -36,7 +56,15 @@ def is_fitted(estimator):
 
 
 class Frozen:
-    """A network made by ``frozen_network``; two of the same estimator are equal, so that nets can share one in a stack."""
+    """A network made by ``frozen_network``; two of the same estimator are equal, so that nets can share one in a stack.
+
+    Parameters
+    ----------
+    estimator : fitted classifier or torch.nn.Module
+        As in :func:`frozen_network`.
+    device : str, default="cpu"
+        Where the network is to be.
+    """
 
     def __init__(self, estimator, device="cpu"):
         self.source, self.device = inner_estimator(estimator), str(device)
@@ -50,7 +78,17 @@ class Frozen:
 
 
 def has_gradients(estimator):
-    """Whether gradients pass through a classifier, fitted or not: nets of skfair and skorch, torch modules."""
+    """Whether gradients pass through a classifier: through nets of skfair and skorch, and torch modules.
+
+    Parameters
+    ----------
+    estimator : classifier or torch.nn.Module
+        Fitted or not.
+
+    Returns
+    -------
+    bool
+    """
     estimator = inner_estimator(estimator)
     if isinstance(estimator, nn.Module):
         return True
@@ -58,7 +96,17 @@ def has_gradients(estimator):
 
 
 def unwrapped(module):
-    """The network itself, behind triggers."""
+    """The network itself, behind triggers.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        With triggers in front of it or without.
+
+    Returns
+    -------
+    torch.nn.Module
+    """
     while isinstance(module, Reprogrammed | Logits):
         module = module.network if isinstance(module, Reprogrammed) else module.module
     return module

@@ -1,5 +1,6 @@
 """skorch's loop over Rows and Batches: how the network is built, fed, stepped and evaluated."""
 
+import copy
 import math
 
 import numpy as np
@@ -42,10 +43,25 @@ class LoopNet(SkorchNet):
             else:
                 self.renew_state(train)
             vars(self)["_epochs"] = (len(self.history_ or ()), epochs)  # done before, and to do
-            self.run_loop(train, valid, epochs)
+            kept = self._checkpoint(train, epochs) if fresh else None
+            self.run_loop(train, valid, epochs - (kept.epochs_done if kept else 0))
         self._set_training(False)
+        if kept and not self.interrupted_:
+            kept.remove()
         self.complete(train)
         return self
+
+    _kept = None  # the checkpoint of the training that is going on
+
+    def _checkpoint(self, train, epochs):
+        """The file that this training is kept in, if it is; an error if it holds another one."""
+        vars(self).pop("_kept", None)
+        if self.checkpoint is None:
+            return None
+        from skfair.base._checkpoint import Checkpoint
+
+        vars(self)["_kept"] = Checkpoint(self, train)
+        return self._kept
 
     def _build(self, train):
         """Make the networks, the optimizers and the loss's state; within the stream "network"."""
@@ -141,6 +157,8 @@ class LoopNet(SkorchNet):
         return min(max(round(AUTO_STEPS / steps), FEWEST_EPOCHS), MOST_EPOCHS)
 
     def on_epoch_begin(self, net, **kwargs):
+        if self._kept is not None:
+            self._kept.between_epochs(self)
         super().on_epoch_begin(net, **kwargs)
         if self.lr_schedule != "constant":
             before, epochs = self._epochs
@@ -148,6 +166,7 @@ class LoopNet(SkorchNet):
 
     def on_train_end(self, net, **kwargs):
         super().on_train_end(net, **kwargs)
+        vars(self).pop("_kept", None)
         restore_learning_rate(self.optimizer_)
 
     def on_grad_computed(self, net, named_parameters, **kwargs):
@@ -229,6 +248,46 @@ class LoopNet(SkorchNet):
         check_is_fitted(self)
         seen = self.inputs(check_X(self, X, reset=False), training=training)
         return np.asarray(seen.toarray() if hasattr(seen, "toarray") else seen, dtype=np.float64)
+
+    only_in_training = ()  # fitted attributes that predictions do not need: left out of a file that cannot hold them
+
+    def to_torch(self):
+        """A copy of the trained network, a plain torch module on the CPU in evaluation mode.
+
+        It takes what the network sees, a float32 tensor of rows behind any preprocessing, and gives its outputs: the
+        logits of a classifier, in the order of ``classes_`` (a single one is that of the second class).
+
+        Returns
+        -------
+        torch.nn.Module
+        """
+        check_is_fitted(self)
+        return copy.deepcopy(self.module_).to("cpu").eval()
+
+    def restore(self):
+        """Make anew what a saved file does not hold, before the networks are built; see ``save``."""
+
+    def save(self, path):
+        """Write the fitted net to one file, to be read by :func:`skfair.load`.
+
+        Weights are safetensors, all else is JSON in the header of the same file. There is no pickle in it, and reading
+        it runs no code. The state of the optimizers and the callbacks are left out.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file of that name is replaced, at once or not at all.
+
+        Raises
+        ------
+        NotFittedError
+        TypeError
+            If a parameter or a fitted part cannot be written as numbers, text and classes: a module instance, a lambda,
+            a fitted estimator of another library. The message names it.
+        """
+        from skfair.base._persistence import save
+
+        save(self, path)
 
     def main_output(self, output):
         """The part of the network's output that predictions are made from."""

@@ -61,8 +61,8 @@ def unstackable(net):
             optimizer.__name__ not in ELEMENTWISE
         ):
             return f"{parameter}={optimizer!r} is not known to treat each number by itself"
-    if net.iterator_train is not None or net.compile or net.warm_start:
-        return "iterator_train, compile and warm_start are for single nets"
+    if net.iterator_train is not None or net.compile or net.warm_start or net.checkpoint is not None:
+        return "iterator_train, compile, warm_start and checkpoint are for single nets"
     for item in net.callbacks or []:
         callback = item[1] if isinstance(item, tuple) else item
         kind = callback if isinstance(callback, type) else type(callback)

@@ -62,9 +62,8 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
         Draw a new order of the rows in each epoch.
     early_stopping : bool, str or callable, default=False
         If not False, hold out ``validation_fraction`` of the rows (stratified by label and group), score them after each
-        epoch and keep the weights of the best epoch. True watches the loss; a string is a name of
-        ``skfair.metrics.get_scorer_names()`` or "accuracy"; a callable is
-        ``score(y_true, y_pred, *, sensitive_features, sample_weight)``, greater is better.
+        epoch and keep the weights of the best. True watches the loss; a string is a name of ``get_scorer_names()`` or
+        "accuracy"; a callable is ``score(y_true, y_pred, *, sensitive_features, sample_weight)``, greater is better.
     validation_fraction : float, default=0.1
     patience : int or None, default=10
         With early stopping, stop after so many epochs without a better score. None trains all epochs.
@@ -76,6 +75,8 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
         Copied at fit.
     warm_start : bool, default=False
         Let ``fit`` go on from the present weights.
+    checkpoint : str or path-like, optional
+        A file for the state of ``fit`` after each epoch: begun again after a crash, it goes on there.
     verbose : int, default=0
         1 shows a progress bar, 2 also a line per epoch.
     device : {"auto", "cpu", "cuda", ...}, default="auto"
@@ -101,7 +102,7 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
         self, *, module=MLP, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=1e-3, weight_decay=0.0,
         momentum=0.9, lr_schedule="constant", gradient_clipping=None, max_epochs=20, batch_size=64, shuffle=True,
         early_stopping=False, validation_fraction=0.1, patience=10, sensitive_columns=None, missing_groups="group",
-        callbacks=None, warm_start=False, verbose=0, device="auto", random_state=None, **kwargs,
+        callbacks=None, warm_start=False, checkpoint=None, verbose=0, device="auto", random_state=None, **kwargs,
     ):  # fmt: skip
         super().__init__(
             module=module, criterion=criterion, optimizer=optimizer, lr=lr, weight_decay=weight_decay,
@@ -109,7 +110,8 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
             max_epochs=max_epochs, batch_size=batch_size, shuffle=shuffle,
             early_stopping=early_stopping, validation_fraction=validation_fraction, patience=patience,
             sensitive_columns=sensitive_columns, missing_groups=missing_groups, callbacks=callbacks,
-            warm_start=warm_start, verbose=verbose, device=device, random_state=random_state, **kwargs,
+            warm_start=warm_start, checkpoint=checkpoint, verbose=verbose, device=device,
+            random_state=random_state, **kwargs,
         )  # fmt: skip
 
     # ------------------------------------------------------------------ hooks of a method
@@ -207,10 +209,12 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
 
         Parameters
         ----------
-        X, y, sensitive_features, sample_weight
-            As in ``fit``. Later calls may hold only groups that the first call held.
+        X, y
+            As in ``fit``.
         classes : array-like, optional
             All labels there will be. Needed in the first call if its rows do not hold all of them.
+        sensitive_features, sample_weight
+            As in ``fit``. Later calls may hold only groups that the first call held.
 
         Returns
         -------

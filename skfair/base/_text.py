@@ -11,7 +11,19 @@ __all__ = ["as_token_ids", "check_token_ids", "encoder_for", "takes"]
 
 
 def takes(component, name):
-    """Whether the constructor of a module (a class, a factory or an instance) has a parameter of this name."""
+    """Whether the constructor of a module has a parameter of this name.
+
+    Parameters
+    ----------
+    component : class, factory or instance
+        Of a module.
+    name : str
+        Of the parameter.
+
+    Returns
+    -------
+    bool
+    """
     return callable(component) and name in inspect.signature(component).parameters
 
 

@@ -6,7 +6,13 @@ __all__ = ["BaseTransformer"]
 
 
 class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet):
-    """Base of the transformers: ``transform`` returns the network's output as float64 of shape (n, D)."""
+    """Base of the transformers: ``transform`` returns the network's output as float64 of shape (n, D).
+
+    Parameters
+    ----------
+    **kwargs
+        Those of :class:`skfair.base.BaseNet`.
+    """
 
     def transform(self, X):
         """The codes of X, of shape (n, D)."""

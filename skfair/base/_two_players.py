@@ -19,7 +19,12 @@ class BaseTwoPlayerNet(BaseNet):
     adversary_optimizer : class, default=torch.optim.Adam
         Further parameters as ``adversary_optimizer__*``.
     adversary_lr : float, default=1e-3
+        Its learning rate.
     adversary_steps : int, default=1
+        Its steps for each step of the network. Methods that train both in one step (``LfFClassifier``,
+        ``FDVAETransformer``) do not look at it.
+    **kwargs
+        The parameters of :class:`skfair.base.BaseNet`.
     """
 
     _prefixes = (*BaseNet._prefixes, "adversary", "adversary_optimizer")

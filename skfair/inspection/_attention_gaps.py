@@ -29,10 +29,12 @@ def attention_gaps(estimator, X, *, sensitive_features, layer=-1, query="cls", s
 
     Parameters
     ----------
-    estimator, X, layer, query
+    estimator, X
         As in :func:`attention_weights`.
     sensitive_features : array-like, Series or DataFrame of shape (n,) or (n, k)
         Several columns are taken jointly. Of more than two groups each is compared with all other rows.
+    layer, query
+        As in :func:`attention_weights`.
     statistics : {"given", "running"}, default="given"
         What q and k are standardised by: mean and standard deviation of these rows, for which the bounds are true; or what a
         debiased layer has kept of its training set and predicts with, for which they are true only as far as these rows

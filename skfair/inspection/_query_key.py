@@ -90,9 +90,10 @@ class QueryKeyDisplay:
         sensitive_features : array-like, Series or DataFrame of shape (n,) or (n, k)
             Several columns are taken jointly.
         layer : int, default=-1
-        head, channel : int, optional
+        head : int, optional
         position : int or str, optional
             Position of the key, or its name as in :func:`attention_weights`.
+        channel : int, optional
         choose : {"largest", "random"}, default="largest"
             How what is not given of these three is chosen: so that the gaps between the groups' means, in standard
             deviations, of query and key together are largest; or by chance, as in the paper. The first shows the worst

@@ -2,6 +2,7 @@
 
 from ._calibrated import calibrated_threshold, equal_opportunity_at_calibrated_threshold
 from ._cells import bias_amplification, worst_group_accuracy
+from ._chunks import group_report_in_chunks
 from ._counts import UndefinedGapWarning
 from ._divergence import score_kl
 from ._odds import average_odds_difference, equalized_odds_difference, equalized_odds_ratio, equalized_odds_sum
@@ -29,6 +30,7 @@ __all__ = [
     "get_scorer",
     "get_scorer_names",
     "group_report",
+    "group_report_in_chunks",
     "joint_opportunity_difference",
     "make_fairness_scorer",
     "score_kl",

@@ -5,22 +5,29 @@ import numpy as np
 __all__ = ["quantile_interval", "resample"]
 
 
-def resample(cells, n_cells, n_boot, rng, weight=None):
+def resample(cells, n_cells, n_boot, rng, weight=None, times=None):
     """Return tables of shape (n_boot, n_cells), distributed as the counts of rows drawn with replacement.
 
     ``cells`` is the cell of each row, ``weight`` its weight. Without weights the table of a resample is multinomial in
     the observed table, so rows are never touched. With few distinct weights the same holds for (cell, weight).
+    ``times`` is how many rows each one stands for.
     """
+    if n_boot == 0:
+        return np.zeros((0, n_cells))
+    n = len(cells) if times is None else int(times.sum())
     if weight is None:
-        sizes = np.bincount(cells, minlength=n_cells)
-        return rng.multinomial(len(cells), sizes / len(cells), size=n_boot).astype(np.float64)
+        sizes = np.bincount(cells, weights=times, minlength=n_cells)
+        return rng.multinomial(n, sizes / n, size=n_boot).astype(np.float64)
     values, codes = np.unique(weight, return_inverse=True)
-    kinds, sizes = np.unique(cells * len(values) + codes, return_counts=True)
-    if len(kinds) > max(200, len(cells) // 20):
+    kinds, places = np.unique(cells * len(values) + codes, return_inverse=True)
+    if len(kinds) > max(200, n // 20):
+        if times is not None:
+            raise ValueError(f"{len(values)} distinct weights are too many to resample rows in chunks: set n_boot=0.")
         return _resample_rows(cells, n_cells, n_boot, rng, weight)
+    sizes = np.bincount(places, weights=times)
     spread = np.zeros((len(kinds), n_cells))
     spread[np.arange(len(kinds)), kinds // len(values)] = values[kinds % len(values)]
-    return rng.multinomial(len(cells), sizes / len(cells), size=n_boot) @ spread
+    return rng.multinomial(n, sizes / n, size=n_boot) @ spread
 
 
 def _resample_rows(cells, n_cells, n_boot, rng, weight):

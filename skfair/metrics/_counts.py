@@ -39,10 +39,11 @@ class GroupCounts(NamedTuple):
     classes: np.ndarray  # C labels of y_true and y_pred, sorted
     cells: np.ndarray  # (n,) flat index of each row in counts
     weight: np.ndarray | None  # (n,) or None
+    times: np.ndarray | None = None  # (n,) how many rows each stands for; None: one
 
 
-def count(y_true, y_pred, sensitive_features, sample_weight=None):
-    """Count rows (or sum weights) by group, true label and predicted label.
+def count(y_true, y_pred, sensitive_features, sample_weight=None, times=None):
+    """Count rows (or sum weights) by group, true label and predicted label; each row stands for ``times`` rows.
 
     Raises
     ------
@@ -55,8 +56,9 @@ def count(y_true, y_pred, sensitive_features, sample_weight=None):
     weight = as_weight(sample_weight, len(true))
     shape = (len(groups), len(classes), len(classes))
     cells = np.ravel_multi_index((codes, true, pred), shape)
-    counts = np.bincount(cells, weights=weight, minlength=int(np.prod(shape))).reshape(shape)
-    return GroupCounts(counts.astype(np.float64), groups, names, classes, cells, weight)
+    mass = weight if times is None else times * (1 if weight is None else weight)
+    counts = np.bincount(cells, weights=mass, minlength=int(np.prod(shape))).reshape(shape)
+    return GroupCounts(counts.astype(np.float64), groups, names, classes, cells, weight, times)
 
 
 def positive_labels(classes, pos_label=None):

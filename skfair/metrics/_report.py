@@ -17,7 +17,7 @@ from ._docs import documented
 from ._inputs import as_scores
 from ._random import as_generator
 
-__all__ = ["GroupReport", "group_report"]
+__all__ = ["GroupReport", "check_options", "group_report", "report_of"]
 
 _RATES = {"base_rate": "base rate", "selection_rate": "selection rate", "TPR": "TPR", "FPR": "FPR", "FNR": "FNR"}
 _INTERVALS = ("accuracy", *_RATES)
@@ -55,6 +55,8 @@ class GroupReport:
         The same rates for all rows together.
     gaps : DataFrame
         Columns ``metric``, ``estimate``, ``low``, ``high``.
+    note : str
+        What the intervals and the asterisk mean.
     """
 
     def __init__(self, by_group, overall, gaps, note):
@@ -135,7 +137,7 @@ def _score_gaps(table, labels, y_score, positives, draw):
     return values
 
 
-def _check_options(n_boot, confidence_level):
+def check_options(n_boot, confidence_level):
     if not isinstance(n_boot, numbers.Integral) or n_boot < 0:
         raise ValueError(f"n_boot must be an integer >= 0, got {n_boot!r}.")
     if not 0 < confidence_level < 1:
@@ -206,14 +208,20 @@ def group_report(
     >>> float(report.gaps.set_index("metric").loc["demographic_parity_difference", "estimate"])
     0.5
     """
-    _check_options(n_boot, confidence_level)
+    check_options(n_boot, confidence_level)
     table = count(y_true, y_pred, sensitive_features, sample_weight)
+    return report_of(table, y_score, n_boot, confidence_level, random_state, min_count, pos_label)
+
+
+def report_of(table, y_score, n_boot, confidence_level, random_state, min_count, pos_label):
+    """The report of a table of counts."""
     positives, rng = positive_labels(table.classes, pos_label), as_generator(random_state)
 
     def draw(cells, n_cells):
         """The observed table, with one leading axis, and the resampled ones."""
-        observed = np.bincount(cells, weights=table.weight, minlength=n_cells)[None].astype(np.float64)
-        return observed, resample(cells, n_cells, n_boot, rng, table.weight)
+        mass = table.weight if table.times is None else table.times * (1 if table.weight is None else table.weight)
+        observed = np.bincount(cells, weights=mass, minlength=n_cells)[None].astype(np.float64)
+        return observed, resample(cells, n_cells, n_boot, rng, table.weight, table.times)
 
     shape = (-1, *table.counts.shape)
     both = [counts.reshape(shape) for counts in draw(table.cells, table.counts.size)]
@@ -224,7 +232,7 @@ def group_report(
     phrases = undefined_cells(binary[0][0], positives, table.groups, ["selection rate", "TPR", "FPR"])
     undefined = [name for name, (estimate, _) in gap_values.items() if np.isnan(estimate[0])]
     phrases += [f"undefined gaps: {', '.join(undefined)}"] * bool(undefined)
-    warn_undefined(phrases + empty_cells(table), np.zeros(1))
+    warn_undefined(phrases + empty_cells(table), np.zeros(1), stacklevel=3)
     note = _note(n_boot, confidence_level, min_count)
     by_group = _by_group_frame(table, group_values, confidence_level, min_count)
     return GroupReport(by_group, _overall(both[0], binary[0]), _gap_frame(gap_values, confidence_level), note)
@@ -242,7 +250,8 @@ def _note(n_boot, level, min_count):
 
 
 def _by_group_frame(table, values, level, min_count):
-    rows = np.bincount(table.cells, minlength=table.counts.size).reshape(table.counts.shape)
+    rows = np.bincount(table.cells, weights=table.times, minlength=table.counts.size).reshape(table.counts.shape)
+    rows = rows.astype(np.int64)
     occurs = rows.sum((0, 2)) > 0
     total = table.counts.sum((-2, -1))
     columns = {"n": rows.sum((1, 2)), "share": total / total.sum()}

@@ -12,18 +12,37 @@ __all__ = ["Look", "Tokens", "Transformer", "TransformerEncoder"]
 
 
 class Tokens(NamedTuple):
-    """Rows as tokens: what an encoder makes of its input before its first layer."""
+    """Rows as tokens: what an encoder makes of its input before its first layer.
 
-    tokens: torch.Tensor  # (n, N, d), the classification token first
-    mask: torch.Tensor | None = None  # bool (n, N), False at padding; None: all tokens are there
+    Attributes
+    ----------
+    tokens : Tensor of shape (n, N, d)
+        The classification token first.
+    mask : bool Tensor of shape (n, N) or None
+        False at padding; None: all tokens are there.
+    """
+
+    tokens: torch.Tensor
+    mask: torch.Tensor | None = None
 
 
 class Look(NamedTuple):
-    """What a network answers, and where its last layer looks."""
+    """What a network answers, and where its last layer looks.
 
-    output: torch.Tensor  # (n, K)
-    weights: torch.Tensor  # (n, N), attention of the classification token, mean over the heads
-    values: torch.Tensor  # (n, N, d), the last layer's values, heads side by side
+    Attributes
+    ----------
+    output : Tensor of shape (n, K)
+    weights : Tensor of shape (n, N)
+        Attention of the classification token, mean over the heads.
+    values : Tensor of shape (n, N, d)
+        The last layer's values, heads side by side.
+    mask : bool Tensor of shape (n, N) or None
+        False at padding; None: all tokens are there.
+    """
+
+    output: torch.Tensor
+    weights: torch.Tensor
+    values: torch.Tensor
     mask: torch.Tensor | None
 
 
@@ -55,6 +74,12 @@ class TransformerEncoder(nn.Module):
     ----------
     embed : torch.nn.Module
         From inputs to ``Tokens``, with ``n_positions``, the number of tokens.
+    d_model, n_layers, n_heads : int
+        Width of the tokens, number of layers, number of heads in each.
+    ffn_ratio : float
+        Hidden units between two layers of attention, relative to ``d_model``.
+    dropout : float
+        Share of what is left out in training.
     debiased : bool or dict
         Whether the last layer is a :class:`DebiasedAttention`; a dict: with these of its parameters.
     """
@@ -108,7 +133,19 @@ class TransformerEncoder(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Base of the transformers: an encoder that gives the classification token, and a head of two linear layers."""
+    """Base of the transformers: an encoder that gives the classification token, and a head of two linear layers.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        A :class:`TransformerEncoder`, or a module with the same methods.
+    d_model : int
+        Width of its tokens.
+    out_features : int
+        Number of logits.
+    dropout : float
+        Share of the head's hidden units that is left out in training.
+    """
 
     stacks = True  # whether torch.vmap runs it
 

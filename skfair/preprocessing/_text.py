@@ -19,6 +19,12 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
     pretrained model (by ``transformers``). An estimator of skfair that is given texts uses one of these by itself; it is of
     use by itself as a step of a pipeline.
 
+    ============  ======  =========  ==========
+    needs groups  at fit  to select  at predict
+    ============  ======  =========  ==========
+    TokenEncoder  no      no         no
+    ============  ======  =========  ==========
+
     Parameters
     ----------
     vocabulary_size : int, default=8192
@@ -99,7 +105,7 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        int64 array of shape (n, length_)
+        int64 array of shape (n, ``length_``)
         """
         check_is_fitted(self)
         found = self._encoded(self._texts(X))
@@ -112,11 +118,15 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
         return ids
 
     def tokens(self, ids):
-        """The tokens of rows of ids, padding left out: a list of lists of str.
+        """The tokens of rows of ids, padding left out.
 
         Parameters
         ----------
         ids : array of shape (n, N)
+
+        Returns
+        -------
+        list of lists of str
         """
         check_is_fitted(self)
         return [[self.tokenizer_.id_to_token(int(i)) for i in row if int(i) != self.pad_id_] for row in np.asarray(ids)]

@@ -16,11 +16,11 @@ class RegularizedClassifier(BaseClassifier):
     each class) and :math:`R` the penalty on the difference between the groups. With ``constraint="equalized_odds"`` and
     ``penalty="gap"`` this is EOR, the equalized odds regulariser of the RNF paper.
 
-    ======================  ======  =========  ==========
-    needs groups            at fit  to select  at predict
-    ======================  ======  =========  ==========
-    RegularizedClassifier   yes     no         no
-    ======================  ======  =========  ==========
+    =====================  ======  =========  ==========
+    needs groups           at fit  to select  at predict
+    =====================  ======  =========  ==========
+    RegularizedClassifier  yes     no         no
+    =====================  ======  =========  ==========
 
     Parameters
     ----------

@@ -200,7 +200,7 @@ class DVGEClassifier(BaseDVGE, BaseClassifier):
 class DVGETransformer(BaseDVGE, BaseTransformer):
     r"""Latent codes for any classifier: perturbed by DVGE to train it, clean to predict.
 
-    **``fit_transform(X, y)`` is not ``fit(X, y).transform(X)``**, as with scikit-learn's ``TargetEncoder``:
+    **Beware:** ``fit_transform(X, y)`` is not ``fit(X, y).transform(X)``, as with scikit-learn's ``TargetEncoder``.
     ``fit_transform`` returns the perturbed codes :math:`z'` of :class:`DVGEClassifier`, on which the next step of a pipeline
     is trained; ``transform`` returns the clean codes :math:`z`, from which it predicts. To have perturbed codes, call
     ``fit_transform``, or ``perturb`` with clean codes.

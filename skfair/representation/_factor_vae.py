@@ -42,7 +42,7 @@ class FactorVAETransformer(BaseVAE, BaseTwoPlayerNet):
     likelihood, module, max_epochs
         As in :class:`VAETransformer`.
     **kwargs
-        ``adversary_optimizer``, ``adversary_steps`` and the other parameters of :class:`skfair.base.BaseNet`.
+        The other parameters of :class:`skfair.base.BaseTwoPlayerNet`.
 
     Attributes
     ----------

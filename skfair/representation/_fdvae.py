@@ -52,7 +52,7 @@ class FDVAETransformer(BaseVAE, BaseTwoPlayerNet):
     likelihood, module, max_epochs
         As in :class:`VAETransformer`; ``max_epochs`` is stage 1's.
     **kwargs
-        ``adversary_optimizer``, ``adversary_lr`` and the other parameters of :class:`skfair.base.BaseNet`.
+        The other parameters of :class:`skfair.base.BaseTwoPlayerNet`.
 
     Attributes
     ----------

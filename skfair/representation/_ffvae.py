@@ -43,8 +43,7 @@ class FFVAETransformer(BaseVAE, BaseTwoPlayerNet):
     adversary_hidden, likelihood, module, max_epochs
         As in :class:`FactorVAETransformer`.
     **kwargs
-        ``adversary_optimizer``, ``adversary_lr``, ``adversary_steps`` and the other parameters of
-        :class:`skfair.base.BaseNet`.
+        The other parameters of :class:`skfair.base.BaseTwoPlayerNet`.
 
     Attributes
     ----------

@@ -31,11 +31,11 @@ class RNFClassifier(BaseClassifier):
     all, and :math:`c(\sum_k \lambda_k z_k / \sum_k \lambda_k)` is compared with :math:`c(\bar z)`,
     :math:`\lambda_k \sim U[0, 1]`.
 
-    =============  ==================================  =========  ==========
-    needs groups   at fit                              to select  at predict
-    =============  ==================================  =========  ==========
-    RNFClassifier  yes (``annotations="given"``), no   no         no
-    =============  ==================================  =========  ==========
+    =============  ===============================  =========  ==========
+    needs groups   at fit                           to select  at predict
+    =============  ===============================  =========  ==========
+    RNFClassifier  only by ``annotations="given"``  no         no
+    =============  ===============================  =========  ==========
 
     Parameters
     ----------

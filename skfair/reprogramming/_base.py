@@ -118,6 +118,9 @@ class BaseReprogrammed(TriggerOwner, BaseTwoPlayerNet, BaseClassifier):
         self._check_base(X)
         return sample_weight
 
+    def restore(self):
+        self.frozen_ = (Frozen(self.base_, self.device_),)
+
     def _fitted_base(self, X, y, group, sensitive_features, sample_weight):
         """The base, trained on all rows but those that the trigger is tuned on."""
         strata = np.unique(y, return_inverse=True)[1] * (group.max() + 1) + group

@@ -24,11 +24,11 @@ class ReprogrammedClassifier(BaseReprogrammed):
     With projection, for each tensor of the trigger, :math:`u = \nabla L_{util}` and :math:`a = \nabla \mathrm{CE}_{adv}`,
     the step goes against :math:`u - (u^\top \hat a)\, \hat a - \lambda a`.
 
-    ======================  ======  =========  ==========
-    needs groups            at fit  to select  at predict
-    ======================  ======  =========  ==========
-    ReprogrammedClassifier  yes     yes        no
-    ======================  ======  =========  ==========
+    ======================  ======  ==========================  ==========
+    needs groups            at fit  to select                   at predict
+    ======================  ======  ==========================  ==========
+    ReprogrammedClassifier  yes     only by ``early_stopping``  no
+    ======================  ======  ==========================  ==========
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class ReprogrammedClassifier(BaseReprogrammed):
         Of the trigger.
     adversary_lr : float, default=0.01
     **kwargs
-        The other parameters of :class:`skfair.base.BaseNet`.
+        The other parameters of :class:`skfair.base.BaseTwoPlayerNet`.
 
     Attributes
     ----------

@@ -19,11 +19,11 @@ class ARLClassifier(BaseSelecting, BaseTwoPlayerNet):
     The adversary h is linear and sees the label: it can raise false negatives and false positives of a region, not
     single rows.
 
-    =============  ======  =================================  ==========
-    needs groups   at fit  to select                          at predict
-    =============  ======  =================================  ==========
+    =============  ======  ===================================  ==========
+    needs groups   at fit  to select                            at predict
+    =============  ======  ===================================  ==========
     ARLClassifier  no      only by ``selection="worst_group"``  no
-    =============  ======  =================================  ==========
+    =============  ======  ===================================  ==========
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class ARLClassifier(BaseSelecting, BaseTwoPlayerNet):
     lr, adversary_lr : float, default=0.01
     batch_size : int, default=256
     **kwargs
-        ``adversary_steps`` and the other parameters of :class:`skfair.base.BaseNet`.
+        The other parameters of :class:`skfair.base.BaseTwoPlayerNet`.
 
     Attributes
     ----------

@@ -21,11 +21,11 @@ class ChiSquareDROClassifier(BaseSelecting):
     :math:`\alpha` of the rows is within the ball of :math:`C = 1/\sqrt{\alpha}`. It bounds losses; it does not find
     groups.
 
-    ======================  ======  =================================  ==========
-    needs groups            at fit  to select                          at predict
-    ======================  ======  =================================  ==========
+    ======================  ======  ===================================  ==========
+    needs groups            at fit  to select                            at predict
+    ======================  ======  ===================================  ==========
     ChiSquareDROClassifier  no      only by ``selection="worst_group"``  no
-    ======================  ======  =================================  ==========
+    ======================  ======  ===================================  ==========
 
     Parameters
     ----------

@@ -13,11 +13,11 @@ class CVaRDROClassifier(BaseSelecting):
 
     In each minibatch that is the mean of the largest :math:`\alpha m` losses, the row at the border counting in part.
 
-    =================  ======  =================================  ==========
-    needs groups       at fit  to select                          at predict
-    =================  ======  =================================  ==========
+    =================  ======  ===================================  ==========
+    needs groups       at fit  to select                            at predict
+    =================  ======  ===================================  ==========
     CVaRDROClassifier  no      only by ``selection="worst_group"``  no
-    =================  ======  =================================  ==========
+    =================  ======  ===================================  ==========
 
     Parameters
     ----------

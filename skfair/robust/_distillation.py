@@ -21,11 +21,11 @@ class DistillationClassifier(BaseSelecting):
     with :math:`p` the teacher's probabilities. The gradient in the logits is :math:`\mathrm{softmax}(z) - p`: rows on
     which the teacher is unsure count less.
 
-    ======================  ======  =================================  ==========
-    needs groups            at fit  to select                          at predict
-    ======================  ======  =================================  ==========
+    ======================  ======  ===================================  ==========
+    needs groups            at fit  to select                            at predict
+    ======================  ======  ===================================  ==========
     DistillationClassifier  no      only by ``selection="worst_group"``  no
-    ======================  ======  =================================  ==========
+    ======================  ======  ===================================  ==========
 
     Parameters
     ----------
@@ -89,6 +89,7 @@ class DistillationClassifier(BaseSelecting):
     """
 
     stacks_over = ("share", "temperature")
+    only_in_training = ("teacher_",)
     input_stages = ("teacher_", "teacher_entropy_")
 
     def __init__(
@@ -155,9 +156,8 @@ class DistillationClassifier(BaseSelecting):
         return self.probabilities_of(self.teacher_, X, y, strict=False) if soft is None else soft
 
     def adapt_module(self, module):
-        own, teacher = (
-            sum(p.numel() for p in net.parameters()) for net in (module, getattr(self.teacher_, "module_", module))
-        )
+        other = getattr(getattr(self, "teacher_", None), "module_", module)
+        own, teacher = (sum(p.numel() for p in net.parameters()) for net in (module, other))
         if own > teacher:
             warnings.warn(
                 f"the student has {own:,} parameters, the teacher {teacher:,}: it should be the smaller one.",

@@ -8,11 +8,11 @@ class ERMClassifier(BaseClassifier):
 
     .. math:: \min_\theta \frac1n \sum_i w_i\, \ell(f_\theta(x_i), y_i)
 
-    =================  ======  ==========  =======
-    needs groups       at fit  to select   at predict
-    =================  ======  ==========  =======
-    ERMClassifier      no      no          no
-    =================  ======  ==========  =======
+    =============  ======  =========  ==========
+    needs groups   at fit  to select  at predict
+    =============  ======  =========  ==========
+    ERMClassifier  no      no         no
+    =============  ======  =========  ==========
 
     Sensitive features are accepted and change nothing, unless ``early_stopping`` names a fairness metric.
 

@@ -25,11 +25,11 @@ class GroupDROClassifier(BaseClassifier):
     weight is on the worst cells that together hold the fraction :math:`\alpha` of the rows (CVaR over groups), by
     their running losses.
 
-    ==================  ======  =====================  ==========
-    needs groups        at fit  to select              at predict
-    ==================  ======  =====================  ==========
-    GroupDROClassifier  yes     yes (best epoch)       no
-    ==================  ======  =====================  ==========
+    ==================  ======  ================  ==========
+    needs groups        at fit  to select         at predict
+    ==================  ======  ================  ==========
+    GroupDROClassifier  yes     yes (best epoch)  no
+    ==================  ======  ================  ==========
 
     Parameters
     ----------

@@ -16,11 +16,11 @@ class JTTClassifier(BaseSelecting):
         E = \{i : \hat f_{id}(x_i) \ne y_i\}, \qquad
         \min_\theta \sum_{i \in E} \lambda\, \ell(f_\theta(x_i), y_i) + \sum_{i \notin E} \ell(f_\theta(x_i), y_i)
 
-    =============  ======  =================================  ==========
-    needs groups   at fit  to select                          at predict
-    =============  ======  =================================  ==========
+    =============  ======  ===================================  ==========
+    needs groups   at fit  to select                            at predict
+    =============  ======  ===================================  ==========
     JTTClassifier  no      only by ``selection="worst_group"``  no
-    =============  ======  =================================  ==========
+    =============  ======  ===================================  ==========
 
     Parameters
     ----------

@@ -20,11 +20,11 @@ class LfFClassifier(BaseSelecting, BaseTwoPlayerNet):
     :math:`B_i` and :math:`D_i` are the running means of each row's cross entropy under the two, divided by the largest
     among all training rows of its class. Predictions are those of :math:`f_D`.
 
-    =============  ======  =================================  ==========
-    needs groups   at fit  to select                          at predict
-    =============  ======  =================================  ==========
+    =============  ======  ===================================  ==========
+    needs groups   at fit  to select                            at predict
+    =============  ======  ===================================  ==========
     LfFClassifier  no      only by ``selection="worst_group"``  no
-    =============  ======  =================================  ==========
+    =============  ======  ===================================  ==========
 
     Parameters
     ----------
@@ -41,8 +41,7 @@ class LfFClassifier(BaseSelecting, BaseTwoPlayerNet):
         Which epoch is kept, by held-out rows; None: the last.
     batch_size : int, default=256
     **kwargs
-        ``adversary_optimizer``, ``adversary_lr`` (the biased network's) and the other parameters of
-        :class:`skfair.base.BaseNet`.
+        The other parameters of :class:`skfair.base.BaseTwoPlayerNet`; its adversary is the biased network.
 
     Attributes
     ----------

@@ -1,0 +1,116 @@
+"""A report on more rows than fit in memory: their counts add up."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from skfair._sensitive import sensitive_frame
+
+from ._counts import count
+from ._inputs import as_labels, as_scores
+from ._report import check_options, report_of
+
+__all__ = ["group_report_in_chunks"]
+
+FIELDS = ("y_true", "y_pred", "sensitive_features", "sample_weight")
+MANY = 10**6  # distinct rows
+
+
+def group_report_in_chunks(
+    chunks, *, n_boot=1000, confidence_level=0.95, random_state=None, min_count=10, pos_label=None
+):
+    r"""The :func:`group_report` of rows that come in parts, such as those of a table that does not fit in memory.
+
+    What a report needs of the rows is how many there are of each kind (group, label, prediction, weight). These counts add
+    up over the parts, and so do the resamples, which are drawn from them: the numbers are those of a report on all rows
+    together, for the same ``random_state`` to the last digit.
+
+    Parameters
+    ----------
+    chunks : iterable of tuples or dicts
+        Each holds ``y_true``, ``y_pred``, ``sensitive_features`` and, if there are weights, ``sample_weight``, as
+        :func:`group_report` takes them. It is gone through once, and no part is kept.
+    n_boot, confidence_level, random_state, min_count, pos_label
+        As in :func:`group_report`.
+
+    Returns
+    -------
+    GroupReport
+
+    Raises
+    ------
+    ValueError
+        As :func:`group_report`, with the number of the part; also where there is no part, where the parts differ in their
+        columns, and for intervals from very many distinct weights.
+
+    Examples
+    --------
+    >>> from skfair.metrics import group_report_in_chunks
+    >>> parts = [([1, 0, 0], [1, 0, 1], ["f", "f", "m"]), ([1, 0, 1], [1, 1, 0], ["m", "m", "m"])] * 10
+    >>> group_report_in_chunks(iter(parts), random_state=0).by_group[["n", "selection_rate"]]
+        n  selection_rate
+    f  20            0.50
+    m  40            0.75
+    """
+    check_options(n_boot, confidence_level)
+    rows = _distinct(chunks)
+    names = [name for name in rows.columns if name not in ("y_true", "y_pred", "weight", "times")]
+    table = count(
+        rows["y_true"].to_numpy(), rows["y_pred"].to_numpy(), rows[names],
+        rows["weight"].to_numpy() if "weight" in rows else None, rows["times"].to_numpy(),
+    )  # fmt: skip
+    return report_of(table, None, n_boot, confidence_level, random_state, min_count, pos_label)
+
+
+def _distinct(chunks):
+    """The distinct rows of all chunks as a frame, with their number in the column "times"."""
+    found = None
+    for number, chunk in enumerate(chunks):
+        try:
+            part = _counted(_frame(**_fields(chunk)))
+        except ValueError as error:
+            raise ValueError(f"chunk {number}: {error}") from error
+        if found is not None and list(part.columns) != list(found.columns):
+            raise ValueError(
+                f"chunk {number} has the columns {list(part.columns)}, those before {list(found.columns)}."
+            )
+        found = part if found is None else _counted(pd.concat([found, part], ignore_index=True))
+        if len(found) > MANY:
+            raise ValueError(f"more than {MANY:,} distinct rows: round the weights, or check the groups.")
+    if found is None:
+        raise ValueError("chunks is empty: at least one is needed.")
+    return found
+
+
+def _fields(chunk):
+    if isinstance(chunk, Mapping):
+        unknown = sorted(set(chunk) - set(FIELDS))
+        if unknown or not set(FIELDS[:3]) <= set(chunk):
+            raise ValueError(f"a dict needs the keys {FIELDS[:3]} and may have 'sample_weight', got {list(chunk)}.")
+        return dict(chunk)
+    if not isinstance(chunk, tuple) or len(chunk) not in (3, 4):
+        raise ValueError(f"expected a tuple (y_true, y_pred, sensitive_features[, sample_weight]), got {type(chunk)}.")
+    return dict(zip(FIELDS, chunk))
+
+
+def _frame(y_true, y_pred, sensitive_features, sample_weight=None):
+    true, pred = as_labels(y_true, "y_true"), as_labels(y_pred, "y_pred")
+    if len(pred) != len(true):
+        raise ValueError(f"y_pred has {len(pred)} rows, y_true has {len(true)}: they must be equal.")
+    groups = sensitive_frame(sensitive_features, len(true))
+    clash = sorted({"y_true", "y_pred", "weight", "times"} & set(groups.columns))
+    if clash:
+        raise ValueError(f"sensitive_features has columns called {clash}: rename them.")
+    frame = groups.assign(y_true=true, y_pred=pred, times=np.int64(1))
+    if sample_weight is None:
+        return frame
+    weight = as_scores(sample_weight, len(true), "sample_weight")  # all of a part may be 0
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight must be >= 0, got a smallest weight of {weight.min()}.")
+    return frame.assign(weight=weight)
+
+
+def _counted(frame):
+    keys = [name for name in frame.columns if name != "times"]
+    return frame.groupby(keys, dropna=False, sort=False, observed=True)["times"].sum().reset_index()

@@ -1,0 +1,151 @@
+"""A training that is killed goes on where it stood."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from common import GENTLE, all_nets, rows, same_weights, small
+from skorch.callbacks import Callback
+
+from skfair.adversarial import AdversarialClassifier
+from skfair.model_selection import FrontierSearchCV
+from skfair.robust import ERMClassifier, GroupDROClassifier
+
+
+class Stop(Exception):
+    pass
+
+
+class Crash(Callback):
+    """Raises in an epoch, once."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            raise Stop
+
+
+def crashed(cls, path, epoch, data, **parameters):
+    X, y, s = data
+    net = small(cls, checkpoint=path, callbacks=[("crash", Crash(epoch))], **parameters)
+    with pytest.raises(Stop):
+        net.fit(X, y, sensitive_features=s)
+    assert path.exists()
+    return small(cls, checkpoint=path, callbacks=[("crash", Crash(-1))], **parameters)
+
+
+@pytest.mark.parametrize(("name", "cls"), all_nets())
+def test_every_net_ends_with_the_weights_of_one_training(name, cls, tmp_path):
+    X, y, s = data = rows()
+    own = {"max_epochs": 5, **GENTLE.get(name, {})}
+    whole = small(cls, **own).fit(X, y, sensitive_features=s)
+    net = crashed(cls, tmp_path / "state", 4, data, **own).fit(X, y, sensitive_features=s)
+    assert same_weights(whole, net)
+    assert whole.history[:, "train_loss"] == net.history[:, "train_loss"]
+    assert not list(tmp_path.iterdir())  # a training that is over leaves no file
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        dict(early_stopping=True, patience=3),
+        dict(early_stopping="accuracy", patience=None),
+        dict(lr_schedule="cosine", gradient_clipping=0.5),
+        dict(module__dropout=0.5, shuffle=True),
+        dict(optimizer=torch.optim.SGD, momentum=0.9),
+        dict(batch_size=-1),
+    ],
+)
+def test_with_all_that_a_training_remembers(own, tmp_path):
+    X, y, s = data = rows()
+    own = {"max_epochs": 9, **own}
+    whole = small(ERMClassifier, **own).fit(X, y, sensitive_features=s)
+    net = crashed(ERMClassifier, tmp_path / "state", 4, data, **own).fit(X, y, sensitive_features=s)
+    assert same_weights(whole, net)
+    assert len(whole.history) == len(net.history)
+
+
+@pytest.mark.parametrize("cls", [AdversarialClassifier, GroupDROClassifier])
+def test_several_crashes(cls, tmp_path):
+    X, y, s = data = rows()
+    whole = small(cls, max_epochs=8).fit(X, y, sensitive_features=s)
+    for epoch in (2, 3, 7):
+        net = crashed(cls, tmp_path / "state", epoch, data, max_epochs=8)
+    assert same_weights(whole, net.fit(X, y, sensitive_features=s))
+
+
+def test_a_file_of_another_training_is_refused_before_training(tmp_path):
+    X, y, s = data = rows()
+    path = tmp_path / "state"
+    crashed(ERMClassifier, path, 3, data, max_epochs=5)
+    for own, X_, words in [
+        (dict(lr=0.5), X, r"lr=0\.02 there, 0\.5 here"),
+        (dict(random_state=1), X, "random_state=0 there, 1 here"),
+        (dict(), X + 1, "other data"),
+    ]:
+        with pytest.raises(ValueError, match=f"state of another training .*{words}.*remove it"):
+            small(ERMClassifier, **{"max_epochs": 5, **own}, checkpoint=path).fit(X_, y, sensitive_features=s)
+    with pytest.raises(ValueError, match=r"GroupDROClassifier"):
+        small(GroupDROClassifier, max_epochs=5, checkpoint=path).fit(X, y, sensitive_features=s)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="is damaged"):
+        small(ERMClassifier, max_epochs=5, checkpoint=path).fit(X, y, sensitive_features=s)
+
+
+def test_a_search_trains_such_nets_one_by_one(tmp_path):
+    X, y, s = rows()
+    net = small(ERMClassifier, checkpoint=tmp_path / "state")
+    search = FrontierSearchCV(net, {"lr": [0.01]}, cv=2, scoring="accuracy").fit(X, y, sensitive_features=s)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+SCRIPT = """
+    import sys
+    import numpy as np, torch
+    torch.set_num_threads(1)
+    from skfair.robust import ERMClassifier
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20000, 20)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    path = sys.argv[1] if len(sys.argv) > 1 else None
+    net = ERMClassifier(max_epochs=EPOCHS, early_stopping=True, checkpoint=path, random_state=0, device="cpu").fit(X, y)
+    print(repr(float(sum(p.detach().double().sum() for p in net.module_.parameters()))), len(net.history))
+"""
+
+
+@pytest.mark.slow
+def test_kill_9(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(textwrap.dedent(SCRIPT).replace("EPOCHS", "12"))
+    path = tmp_path / "state"
+
+    def finish(*arguments):
+        done = subprocess.run([sys.executable, str(script), *arguments], capture_output=True, env={**os.environ})
+        assert not done.stderr
+        return done.stdout
+
+    whole = finish()
+    process = subprocess.Popen([sys.executable, str(script), str(path)], stdout=subprocess.DEVNULL, env={**os.environ})
+    while not path.exists() or _epochs(path) < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert path.exists()
+    assert finish(str(path)) == whole
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["train.py"]
+
+
+def _epochs(path: Path):
+    from skfair.base._files import read_file
+
+    return len(read_file(path, "skfair checkpoint")[0]["history"])
