@@ -101,6 +101,27 @@ def test_a_file_of_another_training_is_refused_before_training(tmp_path):
         small(ERMClassifier, max_epochs=5, checkpoint=path).fit(X, y, sensitive_features=s)
 
 
+def test_a_later_pass_of_a_net_that_has_crashed_is_a_training_of_its_own(tmp_path):
+    X, y, s = rows()
+    path = tmp_path / "state"
+    net = small(ERMClassifier, max_epochs=5, checkpoint=path, callbacks=[("crash", Crash(3))])
+    with pytest.raises(Stop):
+        net.fit(X, y, sensitive_features=s)
+    before, n_epochs = path.read_bytes(), len(net.history)
+    net.partial_fit(X, y, sensitive_features=s)
+    assert len(net.history) == n_epochs + 1
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("bad", [3, "no/such/folder/state", "."])
+def test_a_path_that_can_be_no_file_raises_before_training(bad):
+    X, y, _ = rows()
+    net = small(ERMClassifier, checkpoint=bad)
+    with pytest.raises(ValueError, match="checkpoint must be the path of a file in a folder that exists, got"):
+        net.fit(X, y)
+    assert not net.initialized_
+
+
 def test_a_search_trains_such_nets_one_by_one(tmp_path):
     X, y, s = rows()
     net = small(ERMClassifier, checkpoint=tmp_path / "state")

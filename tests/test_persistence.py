@@ -182,7 +182,7 @@ def test_flipped_bytes_raise_or_change_numbers_alone(tmp_path):
 
 @pytest.mark.parametrize(
     "name", ["os:system", "subprocess:Popen", "builtins:eval", "torch:load", "skfair:load", "torch.hub:load",
-             "sklearn.utils:Bunch", "skfair.base._net:torch.os.system"],
+             "sklearn.utils:Bunch", "skfair.nothing:X", "torch.:X", "skfair.base._net:torch.os.system"],
 )  # fmt: skip
 def test_a_file_cannot_name_what_is_no_class_of_ours(name, tmp_path):
     _, _, path = saved(tmp_path)
@@ -191,6 +191,13 @@ def test_a_file_cannot_name_what_is_no_class_of_ours(name, tmp_path):
         skfair.load(path)
     rewritten(path, lambda header, _: header["net"].update({"class": name}))
     with pytest.raises(ValueError, match=f"names '{name}'"):
+        skfair.load(path)
+
+
+def test_an_empty_description(tmp_path):
+    _, _, path = saved(tmp_path)
+    rewritten(path, lambda header, _: header["net"]["params"].update(lr={}))
+    with pytest.raises(ValueError, match="does not describe a whole net"):
         skfair.load(path)
 
 

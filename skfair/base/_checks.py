@@ -1,6 +1,8 @@
 """Checks of what the user gives, made before any training. Errors name the value and the expectation."""
 
 import numbers
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -73,6 +75,8 @@ def check_common_parameters(net):
     check_number("lr", net.lr, low=0, closed=False)
     check_number("weight_decay", net.weight_decay, low=0)
     check_number("momentum", net.momentum, low=0)
+    if net.checkpoint is not None and not _can_be_a_file(net.checkpoint):
+        raise ValueError(f"checkpoint must be the path of a file in a folder that exists, got {net.checkpoint!r}.")
     check_choice("lr_schedule", net.lr_schedule, SCHEDULES)
     if net.gradient_clipping is not None:
         check_number("gradient_clipping", net.gradient_clipping, low=0, closed=False)
@@ -94,6 +98,10 @@ def check_common_parameters(net):
             f"early_stopping must be True, False or 'loss': a transformer predicts no labels; got {stop!r}."
         )
     resolve_device(net.device)
+
+
+def _can_be_a_file(path):
+    return isinstance(path, str | os.PathLike) and Path(path).parent.is_dir() and not Path(path).is_dir()
 
 
 def check_X(net, X, *, reset, y="no_validation"):

@@ -1,5 +1,6 @@
 """Fitted nets as JSON and tensors, and back."""
 
+import contextlib
 import functools
 import importlib
 import inspect
@@ -188,7 +189,8 @@ class Reader:
         module, _, path = name.partition(":")
         found = None
         if module.split(".")[0] in PACKAGES and "." not in path:
-            found = getattr(importlib.import_module(module), path, None)
+            with contextlib.suppress(ImportError):
+                found = getattr(importlib.import_module(module), path, None)
         if not (isinstance(found, type) and issubclass(found, KINDS) and _name(found) == name):
             short = path.split(".")[-1]
             raise ValueError(f"the file names {name!r}: if you know it, pass load(..., trusted=[{short}]).")
@@ -199,7 +201,7 @@ class Reader:
             return value
         if isinstance(value, list):
             return [self.value(x) for x in value]
-        kind = next(iter(value))
+        kind = next(iter(value), "")
         return getattr(self, f"_{kind.replace(' ', '_')}")(value)
 
     def _net(self, value):

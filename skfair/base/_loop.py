@@ -43,7 +43,8 @@ class LoopNet(SkorchNet):
             else:
                 self.renew_state(train)
             vars(self)["_epochs"] = (len(self.history_ or ()), epochs)  # done before, and to do
-            kept = self._checkpoint(train, epochs) if fresh else None
+            vars(self).pop("_kept", None)  # of a training that has failed
+            kept = self._checkpoint(train) if fresh else None
             self.run_loop(train, valid, epochs - (kept.epochs_done if kept else 0))
         self._set_training(False)
         if kept and not self.interrupted_:
@@ -53,9 +54,8 @@ class LoopNet(SkorchNet):
 
     _kept = None  # the checkpoint of the training that is going on
 
-    def _checkpoint(self, train, epochs):
+    def _checkpoint(self, train):
         """The file that this training is kept in, if it is; an error if it holds another one."""
-        vars(self).pop("_kept", None)
         if self.checkpoint is None:
             return None
         from skfair.base._checkpoint import Checkpoint

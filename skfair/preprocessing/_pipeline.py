@@ -96,7 +96,7 @@ def _for_tables(net):
         if name in given and _is(given[name], default) and _is(own[name].default, default)
     }
     if given.get("selection") is not None:  # the method's own word for which epoch is kept
-        del chosen["early_stopping"]
+        chosen.pop("early_stopping", None)
     return net.set_params(**_network(net, given), **chosen)
 
 

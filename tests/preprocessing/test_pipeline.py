@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import Pipeline
 
+from skfair.attention import DebiasedAttentionClassifier
 from skfair.augmentation import GANGenerator
 from skfair.base import BaseNet
 from skfair.metrics import get_scorer
@@ -389,3 +390,11 @@ def test_networks_by_name_on_a_mixed_table(name):
         assert {"job", "city", "sex", "flag"} <= {name for block in blocks for name in block}
     assert all(len(set(block)) == 1 or "infrequent" in str(block) for block in blocks)
     assert pipeline.predict_proba(X).shape == (80, 2)
+
+
+def test_an_early_stopping_that_was_given_beside_a_selection_gets_the_nets_own_error():
+    X, y, s = mixed()
+    model = make_tabular_pipeline(DebiasedAttentionClassifier(early_stopping="loss"))
+    assert model["net"].early_stopping == "loss"
+    with pytest.raises(ValueError, match="both choose the epoch"):
+        model.fit(X, y)
