@@ -15,6 +15,7 @@ __all__ = [
 
 MISSING = "missing"
 TOO_MANY_VALUES = 100  # a float column with more distinct values than this is probably not a group
+ROWS_PER_VALUE = 5  # nor one of integers with so many values and fewer rows of each
 
 
 def read_columns(features):
@@ -84,7 +85,11 @@ def select_columns(X, columns):
     wanted = list(columns) if many else [columns]
     if not isinstance(frame, nw.DataFrame):
         if any(isinstance(column, str) for column in wanted):
-            raise ValueError(f"sensitive_columns={columns!r} needs a DataFrame X with column names, got {type(X)}.")
+            raise ValueError(
+                f"sensitive_columns={columns!r} needs a DataFrame X with column names, got {type(X)}. Inside a Pipeline the "
+                "step before makes an array: pass the features to the step, fit(X, y, <step>__sensitive_features=...), or "
+                "switch routing on with sklearn.set_config(enable_metadata_routing=True)."
+            )
         X = X if hasattr(X, "shape") else np.asarray(X)
         if len(X.shape) < 2:
             raise ValueError(
@@ -201,10 +206,12 @@ class SensitiveEncoder:
                 "fill them, or set missing_groups='group' to make them a group of their own."
             )
         _, values = encode_column(column.array, column.name)
-        if pd.api.types.is_float_dtype(column.dtype) and len(values) > TOO_MANY_VALUES:
+        kind, few = column.dtype, len(column) < ROWS_PER_VALUE * len(values)
+        number = pd.api.types.is_float_dtype(kind) or (pd.api.types.is_integer_dtype(kind) and few)
+        if number and len(values) > TOO_MANY_VALUES:
             warnings.warn(
-                f"sensitive feature {column.name!r} is a float column with {len(values)} distinct values, each of which "
-                "becomes a group. Cut it into intervals first, for example with pandas.cut.",
+                f"sensitive feature {column.name!r} is a column of numbers ({kind}) with {len(values)} distinct values, each "
+                "of which becomes a group. Cut it into intervals first, for example with pandas.cut.",
                 UserWarning,
                 stacklevel=2,
             )
