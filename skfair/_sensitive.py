@@ -210,8 +210,8 @@ class SensitiveEncoder:
         number = pd.api.types.is_float_dtype(kind) or (pd.api.types.is_integer_dtype(kind) and few)
         if number and len(values) > TOO_MANY_VALUES:
             warnings.warn(
-                f"sensitive feature {column.name!r} is a column of numbers ({kind}) with {len(values)} distinct values, each "
-                "of which becomes a group. Cut it into intervals first, for example with pandas.cut.",
+                f"sensitive feature {column.name!r} is a column of numbers ({kind}) with {len(values)} distinct values, "
+                "each of which becomes a group. Cut it into intervals first, for example with pandas.cut.",
                 UserWarning,
                 stacklevel=2,
             )

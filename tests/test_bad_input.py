@@ -230,7 +230,9 @@ def test_hundreds_of_float_groups_warn(cls):  # not thousands: RNF picks a partn
 def test_amounts_as_integers_warn_and_codes_of_many_rows_do_not():
     X, y, _ = rows(600)
     net = small(ERMClassifier, early_stopping=False, max_epochs=1)
-    with pytest.warns(UserWarning, match="'amount' is a column of numbers .int64. with 300 distinct values.*pandas.cut"):
+    with pytest.warns(
+        UserWarning, match="'amount' is a column of numbers .int64. with 300 distinct values.*pandas.cut"
+    ):
         net.fit(X, y, sensitive_features=pd.Series(np.arange(600) // 2, name="amount"))
     assert net.fit(X, y, sensitive_features=pd.Series(np.arange(600) // 5, name="district")).n_groups_ == 120
 
