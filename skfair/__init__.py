@@ -16,6 +16,7 @@ Import what you need from:
 ``skfair.metrics``                group metrics, scorers, ``group_report``
 ``skfair.model_selection``        ``FrontierSearchCV``, a whole frontier in one fit; fronts, controls
 ``skfair.inspection``             plots
+``skfair.reporting``              ``audit_report``: an audit by group as one HTML file
 ``skfair.datasets``               loaders and generators
 ``skfair.callbacks``              ``FairnessScoring``, best epoch, progress
 ``skfair.utils``                  ``all_estimators``

@@ -43,10 +43,11 @@ MAY = {
     "preprocessing": set(),
     "model_selection": {"base", "functional", "metrics", "_random", "_routing", *FAMILIES},
     "inspection": {"_sensitive", "base", "functional", "metrics", "model_selection", *FAMILIES},
+    "reporting": {"_sensitive", "metrics", "model_selection", "inspection"},
     "utils": {"base"},
 }
 MAY_LATER = {"callbacks": {"metrics"}, "__init__": {"base"}}  # inside a function: skfair.load
-NO_TORCH = ("metrics", "datasets", "preprocessing", "_routing", "_sensitive")
+NO_TORCH = ("metrics", "datasets", "preprocessing", "reporting", "_routing", "_sensitive")
 # what a method may take from other libraries than torch: finished parts, never plumbing
 FROM_LIBRARIES = {"sklearn.svm", "sklearn.decomposition", "sklearn.metrics", "scipy.special"}
 HEAVY = {"torchvision", "matplotlib", "captum", "transformers"}
@@ -227,7 +228,7 @@ PROBE = """
 import json, sys
 import skfair
 alone = [name for name in sys.modules if name.startswith("skfair.") or name in ("torch", "sklearn", "numpy")]
-import skfair.datasets, skfair.metrics, skfair.model_selection, skfair.preprocessing
+import skfair.datasets, skfair.metrics, skfair.model_selection, skfair.preprocessing, skfair.reporting
 without_torch = "torch" not in sys.modules and "skorch" not in sys.modules
 import numpy as np, sklearn, torch, warnings
 def state():
