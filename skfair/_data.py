@@ -6,6 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from skfair._lazy import is_lazy
+
 __all__ = ["Batch", "BatchLoader", "Rows", "make_rows", "split_rows"]
 
 BLOCK = 2**20  # values of X that are gathered at once
@@ -33,7 +35,7 @@ class Batch(NamedTuple):
 class Rows(torch.utils.data.Dataset):
     """The rows of a data set as tensors: X and a dict of what belongs to each row (``Batch`` without x).
 
-    A sparse X stays sparse; each minibatch of it is made dense.
+    A sparse X stays sparse, uint8 stays uint8, and LazyRows are not read; each minibatch is dense and float32.
     """
 
     def __init__(self, X, y=None):
@@ -51,19 +53,20 @@ class Rows(torch.utils.data.Dataset):
     def take(self, index):
         """The rows of an int64 tensor of positions, as (x, y)."""
         y = {name: value[index] for name, value in self.y.items()}
-        if not sp.issparse(self.X):
-            return self.X[index], y
-        x = torch.from_numpy(self.X[index.cpu().numpy()].toarray())
+        if isinstance(self.X, torch.Tensor):
+            return self.X[index].float(), y
+        rows = index.cpu().numpy()
+        x = self.X.take(rows) if is_lazy(self.X) else torch.from_numpy(self.X[rows].toarray())
         return x.to(index.device), y
 
     def subset(self, index):
         """A data set of some of the rows."""
         y = {name: value[index] for name, value in self.y.items()}
-        return Rows(self.X[index.cpu().numpy()] if sp.issparse(self.X) else self.X[index], y)
+        return Rows(self.X[index if isinstance(self.X, torch.Tensor) else index.cpu().numpy()], y)
 
     @property
     def device(self):
-        return torch.device("cpu") if sp.issparse(self.X) else self.X.device
+        return self.X.device if isinstance(self.X, torch.Tensor) else torch.device("cpu")
 
 
 class BatchLoader:
@@ -123,9 +126,11 @@ class BatchLoader:
         return order.to(self.dataset.device)
 
     def _slice(self, start, stop):
-        if sp.issparse(self.dataset.X):
+        if not isinstance(self.dataset.X, torch.Tensor):
             return Rows(*self.dataset.take(torch.arange(start, stop)))
-        return Rows(self.dataset.X[start:stop], {name: value[start:stop] for name, value in self.dataset.y.items()})
+        return Rows(
+            self.dataset.X[start:stop].float(), {name: value[start:stop] for name, value in self.dataset.y.items()}
+        )
 
 
 def _draw(weights, n, generator):
@@ -136,10 +141,16 @@ def _draw(weights, n, generator):
 
 
 def make_rows(X, rows, device):
-    """Rows on the device: X as float32 (a sparse one as it is), codes as int64, weights as float32."""
-    if not sp.issparse(X):
+    """Rows on the device: X as float32 (uint8 and a sparse one as they are), codes as int64, weights as float32.
+
+    LazyRows stay where they are, and all that belongs to them on the CPU, where processes that load batches can read it.
+    """
+    if is_lazy(X):
+        device = "cpu"
+    elif not sp.issparse(X):
         # by rows: to gather the rows of a matrix that lies in columns, as pandas gives it, takes many times as long
-        X = torch.from_numpy(np.require(X, dtype=np.float32, requirements=["C", "W"])).to(device)
+        kind = np.uint8 if X.dtype == np.uint8 else np.float32
+        X = torch.from_numpy(np.require(X, dtype=kind, requirements=["C", "W"])).to(device)
     kinds = {name: np.float32 if value.dtype.kind == "f" else np.int64 for name, value in rows.items()}
     return Rows(X, {name: torch.from_numpy(value.astype(kinds[name])).to(device) for name, value in rows.items()})
 

@@ -14,7 +14,7 @@ from skfair.utils import all_estimators
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-SCRIPTS = ("which_method", "is_my_gain_real", "groups", "routing", "persistence", "faults", "reporting")
+SCRIPTS = ("which_method", "is_my_gain_real", "groups", "routing", "persistence", "faults", "reporting", "large_data")
 WRITTEN = sorted([*DOCS.glob("*.md"), *DOCS.glob("api/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 ESTIMATORS = [pytest.param(name, cls, id=name) for name, cls in all_estimators()]
 

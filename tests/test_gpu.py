@@ -53,6 +53,19 @@ def test_sparse_early_stopping_and_pickle(cls):
 
 
 @every
+def test_rows_in_a_file_and_uint8(cls, tmp_path):
+    X, y, s = toy(300)
+    X = (30 * X + 128).clip(0, 255).astype(np.uint8)
+    np.save(tmp_path / "X.npy", X)
+    nets = [
+        net_of(cls, device="cuda", early_stopping=True, lr=1e-4).fit(given, y, sensitive_features=s)
+        for given in (X.astype(np.float32), X, np.load(tmp_path / "X.npy", mmap_mode="r"))
+    ]
+    for net in nets[1:]:
+        np.testing.assert_allclose(net.predict_proba(X), nets[0].predict_proba(X), atol=1e-6)
+
+
+@every
 def test_a_search_finds_the_same_on_both(cls):
     X, y, s = toy(300)
     losses = []

@@ -22,7 +22,7 @@ ROOT = Path(skfair.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 FAMILIES = ("adversarial", "attention", "augmentation", "regularization", "representation", "reprogramming", "robust")
 FRAME = {"base", "callbacks"}
-BELOW = {"functional", "modules", "_data", "_sensitive", "_random", "_routing"}  # what the frame stands on
+BELOW = {"functional", "modules", "_data", "_lazy", "_sensitive", "_random", "_routing"}  # what the frame stands on
 
 # unit -> the units of skfair that it may import at module level
 MAY = {
@@ -32,7 +32,8 @@ MAY = {
     "_sensitive": set(),
     "_random": set(),
     "modules": {"functional"},
-    "_data": {"functional"},
+    "_lazy": set(),
+    "_data": {"functional", "_lazy"},
     "callbacks": {"functional"},
     "base": BELOW | {"callbacks", "preprocessing"},  # texts become token ids there
     "robust": {"base", "functional", "modules"},

@@ -195,4 +195,4 @@ class DebiasedAttentionClassifier(BaseSelecting):
 
     def complete(self, rows):
         if self.recalibrate and self.normalize:
-            self.module_.recalibrate(x for x, _ in self.get_iterator(rows, training=False))
+            self.module_.recalibrate(x.to(self.device_) for x, _ in self.get_iterator(rows, training=False))

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 import torch
 
 import skfair
+from skfair._lazy import is_lazy
 from skfair.base._described import Reader, Writer
 from skfair.base._files import read_file, write_file
 
@@ -127,7 +128,7 @@ def _fingerprint(rows):
     """A hash of the rows that are trained on, and of all that belongs to them."""
     digest = hashlib.sha256()
     X = rows.X
-    parts = [X.data, X.indices, X.indptr] if sp.issparse(X) else [X]
+    parts = [X.data, X.indices, X.indptr] if sp.issparse(X) else X.chunks() if is_lazy(X) else [X]
     for value in [*parts, *(rows.y[name] for name in sorted(rows.y))]:
         array = np.ascontiguousarray(value.cpu().numpy() if isinstance(value, torch.Tensor) else value)
         digest.update(json.dumps([str(array.dtype), list(array.shape)]).encode())

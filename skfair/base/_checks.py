@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skfair._lazy import as_lazy, is_dataset, is_lazy, refuse_dataset
 from skfair._sensitive import select_columns, sensitive_frame
 from skfair.base._optimization import SCHEDULES
 from skfair.base._skorch import resolve_device
@@ -105,23 +107,56 @@ def _can_be_a_file(path):
 
 
 def check_X(net, X, *, reset, y="no_validation"):
-    """X as a float32 array with any number of axes, or a float32 CSR matrix. Sets or compares the feature names.
+    """X as a float32 or uint8 array with any number of axes, a float32 CSR matrix, or LazyRows.
 
-    Texts become their token ids first.
+    Sets or compares the feature names. Texts become their token ids first.
     """
-    X = as_token_ids(net, X, reset=reset)
+    X = as_token_ids(net, _lazy(net, X), reset=reset)
     y = None if y is None else "no_validation"  # None: let scikit-learn say that y is required
-    try:
-        X = validate_data(net, X, y, reset=reset, dtype=np.float32, accept_sparse="csr", allow_nd=True)
-    except ValueError as error:
-        if "could not convert string" in str(error):
-            error.add_note("X holds text: put skfair.preprocessing.make_tabular_preprocessor() before the net.")
-        raise
+    if is_lazy(X):
+        _check_lazy(net, X, y, reset=reset)
+    else:
+        kinds = np.float32 if net.needs_array or sp.issparse(X) else [np.float32, np.uint8]  # all else: the first
+        try:
+            X = validate_data(net, X, y, reset=reset, dtype=kinds, accept_sparse="csr", allow_nd=True)
+        except ValueError as error:
+            if "could not convert string" in str(error):
+                error.add_note("X holds text: put skfair.preprocessing.make_tabular_preprocessor() before the net.")
+            raise
     if reset:
         net.x_shape_ = X.shape[1:]
     elif X.shape[1:] != net.x_shape_:
         raise ValueError(f"X has rows of shape {X.shape[1:]}, but {type(net).__name__} was fitted on {net.x_shape_}.")
     return X
+
+
+def _lazy(net, X):
+    """X as LazyRows, if it is none that lies in memory and the method leaves it there."""
+    first = X[0] if isinstance(X, list) and X else None
+    if isinstance(first, tuple) and getattr(first[0], "ndim", 0) > 0 and getattr(first[-1], "ndim", 0) == 0:
+        raise TypeError(
+            "X is a list of pairs, as scikit-learn's searches make one of a Dataset: search with "
+            "skfair.model_selection.FrontierSearchCV, which takes Datasets, or give an array."
+        )
+    if net.needs_array:
+        refuse_dataset(X, type(net).__name__, "computes with all rows before it trains")
+    X = as_lazy(X)
+    return X.toarray() if is_lazy(X) and net.needs_array else X
+
+
+def _check_lazy(net, X, y, *, reset):
+    """What scikit-learn checks of an array; of rows in a file now, chunk by chunk, of a Dataset's as they are read."""
+    shape_alone = np.broadcast_to(np.float32(0), X.shape)
+    try:
+        validate_data(net, shape_alone, y, reset=reset, dtype=None, allow_nd=True, ensure_all_finite=False)
+    except ValueError as error:
+        if "requires y" in str(error):
+            error.add_note("Labels are given beside X, also to a Dataset's: fit(dataset, dataset.targets), say.")
+        raise
+    if not X.checked:
+        for part in X.chunks():
+            assert_all_finite(part, estimator_name=type(net).__name__, input_name="X")
+    X.checked = True
 
 
 def watches_groups(net):
@@ -142,7 +177,7 @@ def check_watched(net, group):
 
 def named(net, X):
     """X (checked) with the column names that the net was fitted with, if there were any."""
-    if not hasattr(net, "feature_names_in_") or sp.issparse(X):
+    if not hasattr(net, "feature_names_in_") or sp.issparse(X) or is_lazy(X):
         return X
     return pd.DataFrame(X, columns=net.feature_names_in_)
 
@@ -153,7 +188,7 @@ def sensitive_input(net, X, sensitive_features, n_rows):
         return sensitive_frame(sensitive_features, n_rows)
     columns = net.sensitive_columns
     if columns is not None:
-        return sensitive_frame(select_columns(X, columns), n_rows)
+        return sensitive_frame(_columns_of(X, columns), n_rows)
     if not net.needs_sensitive:
         return None
     name = type(net).__name__
@@ -162,3 +197,19 @@ def sensitive_input(net, X, sensitive_features, n_rows):
         "or a search switch routing on with sklearn.set_config(enable_metadata_routing=True); or name columns of X in "
         f"{name}(sensitive_columns=...).{getattr(net, 'groups_hint', '')}"
     )
+
+
+def _columns_of(X, columns):
+    """The sensitive columns of X; a callable is given a Dataset as it is."""
+    X = as_lazy(X) if is_dataset(X) else X
+    if not is_lazy(X):
+        return select_columns(X, columns)
+    if callable(columns):
+        return columns(X.given())
+    wanted = columns if isinstance(columns, list | tuple) else [columns]
+    if any(isinstance(column, str) for column in wanted):
+        raise ValueError(
+            f"sensitive_columns={columns!r} needs column names, which a Dataset or a mapped array has not: pass "
+            "sensitive_features, or a position or a callable as sensitive_columns."
+        )
+    return np.concatenate([select_columns(part, columns) for part in X.chunks()])

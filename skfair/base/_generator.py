@@ -5,6 +5,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skfair._lazy import refuse_dataset
 from skfair._random import Streams, draw_seed
 from skfair.base._stages import fit_clone
 
@@ -31,6 +32,7 @@ class BaseGenerator(BaseEstimator):
         self
         """
         self.check_parameters()
+        refuse_dataset(X, type(self).__name__)
         numbers = [np.float64, np.float32]
         X = validate_data(self, X, dtype=numbers, accept_sparse="csr", allow_nd=True, ensure_min_samples=2)
         X = X.toarray() if sp.issparse(X) else X
@@ -71,6 +73,7 @@ class BaseGenerator(BaseEstimator):
         array of shape (n, D), float64
         """
         check_is_fitted(self)
+        refuse_dataset(X, type(self).__name__)
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], accept_sparse="csr", allow_nd=True)
         if X.shape[1:] != self.x_shape_:
             raise ValueError(

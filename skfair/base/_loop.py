@@ -239,9 +239,15 @@ class LoopNet(SkorchNet):
         check_is_fitted(self)
         rows = self.get_dataset(X)
         module, dtype = evaluation_module(self.module_)
+        found, stop = None, 0
         with torch.inference_mode():
-            loader = self.get_iterator(rows, training=False)
-            return torch.cat([self.main_output(module(x.to(self.device_, dtype))).cpu() for x, _ in loader]).double()
+            for x, _ in self.get_iterator(rows, training=False):
+                part = self.main_output(module(x.to(self.device_, dtype)))
+                if found is None:  # one tensor: small ones that stay, between large ones that go, leave holes in memory
+                    found = torch.empty(len(rows), *part.shape[1:], dtype=torch.float64)
+                found[stop : stop + len(part)] = part
+                stop += len(part)
+        return found[:stop]
 
     def network_inputs(self, X, training=False):
         """What the network sees of X, as a float64 array."""

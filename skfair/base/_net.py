@@ -95,6 +95,7 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
     n_draws = 0  # uniform random numbers that the objective needs for each row of a minibatch, as ``batch.draw``
     uses_labels = True  # whether y is read at all
     min_classes = 1  # raise at fit when there are fewer labels
+    needs_array = False  # computes with X itself: a mapped array is read whole, a Dataset refused
     batch_statistics = False  # the loss of a row depends on the others of its batch: rows without weight are left out
     input_stages = ()  # attributes set by ``prepare`` that no objective reads, but ``inputs`` or ``extras``
 
@@ -185,9 +186,9 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
 
         Parameters
         ----------
-        X : array-like, DataFrame or sparse matrix of shape (n, ...), or sequence of str of length n
-            Becomes float32; a sparse matrix is made dense batch by batch. Texts become token ids, if the module reads
-            such (:class:`skfair.modules.TextTransformer`).
+        X : array-like, DataFrame or sparse matrix of shape (n, ...), sequence of str or torch Dataset of length n
+            Becomes float32, sparse and uint8 values batch by batch; mapped arrays and Datasets are read so as well. Texts
+            become token ids, if the module reads such (:class:`skfair.modules.TextTransformer`).
         y : array-like of shape (n,)
             Labels of any type.
         sensitive_features : array-like, Series or DataFrame of shape (n,) or (n, k), optional
@@ -241,9 +242,8 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
         frame = sensitive_input(self, given, sensitive_features, X.shape[0])
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=False
-            )
+            options = dict(dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=False)
+            weight = _check_sample_weight(sample_weight, X, **options)
         return Encoded(X, y, frame, self._encode_groups(frame, X.shape[0], reset=reset), weight)
 
     def _weighted_rows(self, encoded, *, reset=True):

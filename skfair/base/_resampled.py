@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from skfair._lazy import refuse_dataset
 from skfair._routing import SensitiveFeaturesConsumer, routing_enabled
 from skfair._sensitive import SensitiveEncoder, select_columns, sensitive_frame
 from skfair.base._checks import check_choice
@@ -52,6 +53,7 @@ class BaseResampled(SensitiveFeaturesConsumer, MetaEstimatorMixin, ClassifierMix
         self
         """
         sampler, estimator = self._check()
+        refuse_dataset(X, type(self).__name__)
         if y is None:
             raise ValueError("This Resampled estimator requires y to be passed, but the target y is None.")
         assert_all_finite(y, input_name="y")

@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skfair._data import split_rows
+from skfair._lazy import refuse_dataset
 from skfair._random import Streams, draw_seed
 from skfair._sensitive import SensitiveEncoder, column_positions
 from skfair.base._checks import named, sensitive_input
@@ -131,6 +132,7 @@ class BaseSampler(ImbalancedLearnSampler):
         return X, codes, sensitive, binarize
 
     def _check_rows(self, X, y):
+        refuse_dataset(X, type(self).__name__)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         y, binarize = check_target_type(y, indicate_one_vs_all=True)

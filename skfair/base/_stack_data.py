@@ -3,7 +3,6 @@
 import math
 from numbers import Real
 
-import scipy.sparse as sp
 import torch
 
 from skfair.base._net import BaseNet
@@ -125,10 +124,10 @@ def _gather(sets, indexes):
 def _take(data, index):
     """The rows of a matrix of positions (models, m)."""
     flat = index.reshape(-1)
-    if sp.issparse(data.X):
+    if not isinstance(data.X, torch.Tensor):
         x, rows = data.take(flat)
     else:
-        x = data.X.index_select(0, flat)
+        x = data.X.index_select(0, flat).float()
         rows = {name: value.index_select(0, flat) for name, value in data.y.items()}
     shape = index.shape
     return x.view(*shape, *x.shape[1:]), {name: value.view(*shape, *value.shape[1:]) for name, value in rows.items()}

@@ -10,9 +10,10 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
 from skfair._data import split_rows
+from skfair._lazy import is_lazy, refuse_dataset
 from skfair.base._checks import named
 from skfair.base._encoding import EncodingNet
-from skfair.base._frozen import is_fitted
+from skfair.base._frozen import inner_estimator, is_fitted
 
 __all__ = ["StagedNet", "fit_clone"]
 
@@ -65,7 +66,15 @@ class StagedNet(EncodingNet):
         """
         seed = self.streams_.seed_of(f"stage {name}") % 2**31
         given = {"sensitive_features": sensitive_features, "sample_weight": sample_weight}
-        return fit_clone(estimator, named(self, X), y, seed, **given)
+        return fit_clone(estimator, self.handed(estimator, X), y, seed, **given)
+
+    def handed(self, estimator, X):
+        """X (checked) as an estimator of another stage is given it: our nets take all that this one takes."""
+        if isinstance(inner_estimator(estimator), StagedNet):
+            return named(self, X)
+        kind = type(inner_estimator(estimator)).__name__
+        refuse_dataset(X, type(self).__name__, f"hands its rows to {kind}, which takes arrays alone")
+        return named(self, X.toarray() if is_lazy(X) else X.astype(np.float32, copy=False))
 
     def split(self, strata, fraction, name):
         """Positions of the rows of two parts, the second with a share of each stratum (n,), by a stream of that name."""
@@ -73,7 +82,7 @@ class StagedNet(EncodingNet):
 
     def transform_stage(self, fitted, X, method="transform", **kwargs):
         """What a fitted earlier stage makes of X, as an array."""
-        made = getattr(fitted, method)(named(self, X), **kwargs)
+        made = getattr(fitted, method)(self.handed(fitted, X), **kwargs)
         return made.toarray() if sp.issparse(made) else np.asarray(made)
 
     def train_stage(self, net, X, y, epochs, *, sample_weight=None):
@@ -87,7 +96,7 @@ class StagedNet(EncodingNet):
 
         It must know the classes of y; if not strict, rows of a class that it does not know have that class for sure.
         """
-        found = np.asarray(fitted.predict_proba(named(self, X)), dtype=np.float64)
+        found = np.asarray(fitted.predict_proba(self.handed(fitted, X)), dtype=np.float64)
         unknown = np.setdiff1d(y, fitted.classes_)
         if strict and len(unknown):
             name, known = type(fitted).__name__, np.asarray(fitted.classes_).tolist()

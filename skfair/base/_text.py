@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import torch
 
+from skfair._lazy import is_lazy
 from skfair.preprocessing._text import TokenEncoder, texts_of
 
 __all__ = ["as_token_ids", "check_token_ids", "encoder_for", "takes"]
@@ -77,9 +78,11 @@ def check_token_ids(net, ids):
         return
     default = inspect.signature(module).parameters["vocabulary_size"].default
     size = net.get_params_for("module").get("vocabulary_size", default)
-    ids = np.asarray(ids.toarray() if hasattr(ids, "toarray") else ids)
-    bad = (ids < 0) | (ids >= size) | (ids != np.floor(ids))
-    if bad.any():
+    parts = ids.chunks() if is_lazy(ids) else [ids.toarray() if hasattr(ids, "toarray") else ids]
+    for ids in map(np.asarray, parts):
+        bad = (ids < 0) | (ids >= size) | (ids != np.floor(ids))
+        if not bad.any():
+            continue
         name = getattr(getattr(module, "func", module), "__name__", module)
         raise ValueError(
             f"{name} reads token ids, whole numbers from 0 to {size - 1}, but X holds {ids[bad].flat[0]:g}: give texts, put "

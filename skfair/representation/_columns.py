@@ -1,5 +1,7 @@
 """Which likelihood suits which column of a table."""
 
+import math
+
 import numpy as np
 
 from skfair.base import one_hot_blocks
@@ -22,7 +24,7 @@ def likelihoods(X, likelihood):
 
     Parameters
     ----------
-    X : float array of shape (n, ...) or CSR matrix
+    X : array of shape (n, ...), CSR matrix or LazyRows
     likelihood : str or sequence of str
 
     Returns
@@ -33,8 +35,8 @@ def likelihoods(X, likelihood):
         The columns of each categorical variable.
     """
     images = X.ndim > 2  # neighbouring pixels are no categorical variable
-    X = X.tocsc() if hasattr(X, "tocsc") else X.reshape(len(X), -1)
-    d = X.shape[1]
+    X = X.tocsc() if hasattr(X, "tocsc") else X
+    d = math.prod(X.shape[1:])
     asked = np.full(d, likelihood, dtype=object) if isinstance(likelihood, str) else np.array(likelihood, dtype=object)
     if asked.shape != (d,):
         raise ValueError(f"likelihood has {asked.size} entries, but X has {d} columns.")
@@ -42,7 +44,7 @@ def likelihoods(X, likelihood):
     low, high = _ranges(X)
     within = (low >= 0) & (high <= 1)
     kinds = np.where(asked == "auto", np.where(within, "bernoulli", "gaussian"), asked).astype(object)
-    blocks = one_hot_blocks(X, (asked == "auto") & within) if X.shape[1] <= 10_000 and not images else []
+    blocks = one_hot_blocks(X, (asked == "auto") & within) if d <= 10_000 and not images else []
     for block in blocks:
         kinds[block] = "categorical"
     return kinds, blocks
@@ -62,7 +64,6 @@ def check_range(X, needed):
 
 def _ranges(X):
     """Least and largest value of each column."""
-    X = X if hasattr(X, "tocsc") else X.reshape(len(X), -1)
     return _along(X.min(axis=0)), _along(X.max(axis=0))
 
 

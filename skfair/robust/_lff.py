@@ -107,7 +107,7 @@ class LfFClassifier(BaseSelecting, BaseTwoPlayerNet):
         return {"biased": unseen, "debiased": unseen.clone(), "label": label}
 
     def renew_state(self, rows):
-        new = self.make_state(rows.y)
+        new = {name: tensor.to(self.device_) for name, tensor in self.make_state(rows.y).items()}
         if not torch.equal(new["label"], self.state_.label):  # other rows than before
             for name, tensor in new.items():
                 setattr(self.state_, name, tensor)
