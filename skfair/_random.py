@@ -75,9 +75,21 @@ class Streams:
             else:
                 self._seed_global(self.seed_of(name))
             yield self
-            self._states[name] = self._get()
         finally:
+            self._states[name] = self._get()
             self._set(outer)
+
+    def position(self):
+        """How far all streams are, for ``go_back``."""
+        return self._get(), dict(self._states), {name: g.bit_generator.state for name, g in self._generators.items()}
+
+    def go_back(self, position):
+        """Let all streams draw again what they have drawn since; within the same blocks as ``position``."""
+        now, self._states, generators = position[0], dict(position[1]), position[2]
+        self._set(now)
+        for name, generator in self._generators.items():  # in place: loaders hold them
+            begun = generators.get(name) or np.random.default_rng(self.seed_of(name)).bit_generator.state
+            generator.bit_generator.state = begun
 
     def _seed_global(self, seed):
         torch.default_generator.manual_seed(seed)

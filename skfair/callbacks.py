@@ -158,8 +158,8 @@ class BestEpoch(Callback):
         self._watched = True
         value, epoch = net.history[-1][self.monitor], len(net.history) - self._first
         if value < self.best_score_ if self.lower_is_better else value > self.best_score_:
+            self._weights = copy.deepcopy(_state_of(net))  # first: an interrupt may come
             self.best_epoch_, self.best_score_ = epoch, value
-            self._weights = copy.deepcopy(_state_of(net))
         elif self.patience is not None and epoch - self.best_epoch_ >= self.patience:
             raise KeyboardInterrupt  # skorch's way to end the loop
 

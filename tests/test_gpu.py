@@ -1,6 +1,8 @@
 """On a CUDA device: the same numbers as on the CPU, and nothing of the user's left behind."""
 
+import gc
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import torch
 from common import all_nets, toy
 
 from skfair.model_selection import FrontierSearchCV
+from skfair.regularization import RegularizedClassifier
+from skfair.robust import ERMClassifier
 
 pytestmark = [
     pytest.mark.gpu,
@@ -74,3 +78,57 @@ def test_a_search_finds_the_same_on_both(cls):
         search = FrontierSearchCV(net, {"lr": [0.01, 0.02]}, cv=2, seeds=2, scoring="neg_log_loss", refit=False)
         losses.append(search.fit(X, y).cv_results_["mean_test_score"])
     np.testing.assert_allclose(*losses, atol=1e-4)
+
+
+# ---------------------------------------------------------------------- faults
+@pytest.fixture
+def one_gib():
+    """No more than 1 GiB of the device for this process."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(2**30 / torch.cuda.get_device_properties(0).total_memory)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def test_a_batch_that_is_too_large_says_what_to_try(one_gib):
+    X, y, _ = toy(20_000)
+    net = ERMClassifier(module__hidden=(8192,), batch_size=-1, max_epochs=1, random_state=0, device="cuda")
+    with pytest.raises(torch.OutOfMemoryError, match=r"memory on cuda:0 .* Try batch_size=10000\. The 20000 rows"):
+        net.fit(X, y)
+    gc.collect()
+    assert np.isfinite(net.set_params(batch_size=100).fit(X, y).predict_proba(X)).all()
+
+
+def test_a_stack_that_is_too_large_is_halved(one_gib):
+    X, y, s = toy(400)
+    net = RegularizedClassifier(module__hidden=(2048, 2048), max_epochs=2, random_state=0, device="cuda")
+    grid = {"strength": np.linspace(0, 1, 16).tolist()}  # each about 17 MB, five times and more in training
+    parameters = dict(cv=2, scoring="neg_log_loss", refit=False, models="best")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search = FrontierSearchCV(net, grid, stack_memory=1e12, **parameters).fit(X, y, sensitive_features=s)
+    texts = [str(w.message) for w in caught]
+    assert sum("ran out of memory: its models are trained in stacks of" in text for text in texts) == 1
+    memory = int(texts[0].split("stack_memory=")[1].split(".")[0])
+    again = FrontierSearchCV(net, grid, stack_memory=memory, **parameters).fit(X, y, sensitive_features=s)
+    scores = [found.cv_results_["mean_test_score"] for found in (search, again)]
+    assert np.isfinite(scores[0]).all()
+    np.testing.assert_allclose(*scores, atol=1e-5)
+
+
+def test_a_loss_that_runs_away_on_a_gpu():
+    """Found when the epoch is over, and run again to find the batch: the same words as on the CPU."""
+    X, y, s = toy(500)
+    nets = [ERMClassifier(optimizer=torch.optim.SGD, lr=1e6, random_state=0, device=d, module__dropout=0.0)
+            for d in ("cuda", "cpu")]  # fmt: skip
+    texts = []
+    for net in nets:
+        with pytest.raises(FloatingPointError) as info:
+            net.fit(X, y, sensitive_features=s)
+        texts.append(str(info.value).split(": the ")[0])
+        assert np.isfinite(net.predict_proba(X)).all()
+        assert np.isfinite(net.set_params(lr=0.01).partial_fit(X, y, sensitive_features=s).predict_proba(X)).all()
+    assert texts[0] == texts[1]

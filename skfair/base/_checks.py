@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skfair._lazy import as_lazy, is_dataset, is_lazy, refuse_dataset
 from skfair._sensitive import select_columns, sensitive_frame
+from skfair.base._device import resolve_device
 from skfair.base._optimization import SCHEDULES
-from skfair.base._skorch import resolve_device
 from skfair.base._text import as_token_ids
 
 __all__ = [

@@ -1,5 +1,7 @@
 """Labels and sensitive features as codes, and back."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import _check_y, check_consistent_length
@@ -8,7 +10,17 @@ from skfair._sensitive import SensitiveEncoder
 from skfair.base._checks import check_X
 from skfair.base._loop import LoopNet
 
-__all__ = ["EncodingNet"]
+__all__ = ["Encoded", "EncodingNet"]
+
+
+class Encoded(NamedTuple):
+    """What was given to fit, checked and as codes."""
+
+    X: Any
+    y: np.ndarray | None
+    frame: Any  # the sensitive features
+    groups: dict
+    weight: np.ndarray | None
 
 
 class EncodingNet(LoopNet):

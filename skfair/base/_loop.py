@@ -11,6 +11,7 @@ from torch import nn
 from skfair._data import Batch, BatchLoader, Rows, make_rows
 from skfair.base._blocks import numeric_columns, one_hot_blocks
 from skfair.base._checks import check_X
+from skfair.base._diagnosis import run_guarded
 from skfair.base._evaluation import evaluation_module
 from skfair.base._optimization import SCHEDULES, clip_gradients, restore_learning_rate, set_learning_rate
 from skfair.base._skorch import SkorchNet
@@ -45,11 +46,15 @@ class LoopNet(SkorchNet):
             vars(self)["_epochs"] = (len(self.history_ or ()), epochs)  # done before, and to do
             vars(self).pop("_kept", None)  # of a training that has failed
             kept = self._checkpoint(train) if fresh else None
-            self.run_loop(train, valid, epochs - (kept.epochs_done if kept else 0))
+            fault = run_guarded(self, train, valid, epochs - (kept.epochs_done if kept else 0))
         self._set_training(False)
-        if kept and not self.interrupted_:
+        if kept and not (self.interrupted_ or fault):
             kept.remove()
-        self.complete(train)
+        try:
+            self.complete(train)
+        finally:
+            if fault is not None:
+                raise fault
         return self
 
     _kept = None  # the checkpoint of the training that is going on

@@ -35,6 +35,7 @@ class Member:
     valid: Rows | None = None
     loader: BatchLoader | None = None
     prepared: dict = field(default_factory=dict)  # what the earlier stages have set on the net
+    finished: bool = False  # whether its training is over
     exception: Exception | None = None
     trace: str | None = None
 
@@ -106,6 +107,8 @@ def make_members(nets, X, y=None, *, sensitive_features=None, sample_weight=None
         member = Member(net)
         try:
             _make_ready(member, shared, (X, y, sensitive_features, sample_weight))
+        except torch.OutOfMemoryError:  # of all nets together
+            raise
         except Exception as error:
             member.fail(error)
         members.append(member)

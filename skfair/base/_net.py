@@ -1,7 +1,5 @@
 """The base of all estimators."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
 import torch
 from sklearn.utils.validation import _check_sample_weight
@@ -11,21 +9,14 @@ from skfair._data import make_rows, split_rows
 from skfair._random import Streams, draw_seed
 from skfair._routing import SensitiveFeaturesConsumer
 from skfair.base._checks import BLIND, check_common_parameters, check_watched, sensitive_input
+from skfair.base._encoding import Encoded
+from skfair.base._interrupts import stages_of
+from skfair.base._memory import explains_memory
 from skfair.base._stages import StagedNet
 from skfair.base._text import check_token_ids
 from skfair.modules import MLP
 
 __all__ = ["BaseNet"]
-
-
-class Encoded(NamedTuple):
-    """What was given to fit, checked and as codes."""
-
-    X: Any
-    y: np.ndarray | None
-    frame: Any  # the sensitive features
-    groups: dict
-    weight: np.ndarray | None
 
 
 class BaseNet(SensitiveFeaturesConsumer, StagedNet):
@@ -181,6 +172,7 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
         """Raise a ValueError for a hyper-parameter that makes no sense, before anything is trained."""
 
     # ------------------------------------------------------------------ fit
+    @explains_memory
     def fit(self, X, y=None, *, sensitive_features=None, sample_weight=None):
         """Train the network.
 
@@ -205,6 +197,7 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
         parts = self._parts(data)
         return self._train(*parts, fresh=fresh, epochs=self.epochs_for(len(parts[0])))
 
+    @explains_memory
     def partial_fit(self, X, y=None, classes=None, *, sensitive_features=None, sample_weight=None):
         """Train for one pass over these rows, from the present weights and without held-out rows.
 
@@ -249,7 +242,8 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
     def _weighted_rows(self, encoded, *, reset=True):
         X, y, frame, groups, weight = encoded
         if reset:
-            weight = self.prepare(X, self.decode_labels(y), sensitive_features=frame, sample_weight=weight)
+            with stages_of(self):
+                weight = self.prepare(X, self.decode_labels(y), sensitive_features=frame, sample_weight=weight)
         groups = {**groups, "group": self.training_groups(X, self.decode_labels(y), groups["group"])}
         weight = np.ones(X.shape[0]) if weight is None else np.asarray(weight, dtype=np.float64)
         rows = {**groups, "weight": weight / weight.mean(), "index": np.arange(X.shape[0])}

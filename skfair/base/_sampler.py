@@ -16,7 +16,7 @@ from skfair._lazy import refuse_dataset
 from skfair._random import Streams, draw_seed
 from skfair._sensitive import SensitiveEncoder, column_positions
 from skfair.base._checks import named, sensitive_input
-from skfair.base._skorch import resolve_device
+from skfair.base._device import resolve_device
 from skfair.base._stages import fit_clone
 
 __all__ = ["BaseSampler", "like_labels", "like_rows", "like_sensitive"]

@@ -6,34 +6,19 @@ nothing; ``device="auto"``; a user's module instance is copied; an epoch costs l
 """
 
 import copy
+import functools
 import inspect
-import math
 
 import torch
 from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-__all__ = ["SkorchNet", "overrides", "resolve_device"]
+from skfair.base._device import resolve_device
+from skfair.base._diagnosis import watched_epoch
+from skfair.base._interrupts import note_interrupt, raised_on_purpose
 
-
-def resolve_device(device):
-    """The torch device of "auto", "cpu", "cuda", "cuda:1" or a torch.device; ValueError if it is not there."""
-    if device == "auto":
-        return _with_index(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    try:
-        resolved = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device={device!r} is no device; use 'auto', 'cpu' or 'cuda'.") from error
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if resolved.type == "cuda" and (resolved.index or 0) >= count:
-        raise ValueError(f"device={device!r} is not present: torch sees {count} CUDA devices. Use 'auto' or 'cpu'.")
-    return _with_index(resolved)
-
-
-def _with_index(device):
-    """ "cuda" as "cuda:0": torch holds the two for different, and tensors always say the latter."""
-    return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
+__all__ = ["SkorchNet", "overrides"]
 
 
 def overrides(kind, method):
@@ -227,24 +212,35 @@ class SkorchNet(NeuralNet):
         except KeyboardInterrupt as stop:
             if not hasattr(stop, "by_callback"):
                 vars(self)["interrupted_"] = True
+                note_interrupt()
             raise
 
     def notify(self, *args, **kwargs):
         try:
             super().notify(*args, **kwargs)
         except KeyboardInterrupt as stop:
-            stop.by_callback = True  # how a callback stops its net
+            if raised_on_purpose(stop):
+                stop.by_callback = True  # how a callback stops its net
             raise
 
     def get_split_datasets(self, X, y=None, **fit_params):
         return X
 
+    _watch = None  # looks at the loss of each step
+    _start = None  # the state in which the epoch has begun
+
     def train_step(self, batch, **fit_params):
         """Zero the gradients, run ``train_step_single``, step the optimizer."""
-        if isinstance(self.optimizer_, torch.optim.LBFGS):  # calls the closure several times
-            return super().train_step(batch, **fit_params)
-        self.optimizer_.zero_grad()
-        step = self.train_step_single(batch)
+        closure = isinstance(self.optimizer_, torch.optim.LBFGS)  # which calls it several times
+        if closure:
+            step = super().train_step(batch, **fit_params)
+        else:
+            self.optimizer_.zero_grad()
+            step = self.train_step_single(batch)
+        if self._watch is not None:
+            self._watch.look(self, step["loss"], batch)
+        if closure:
+            return step
         if self._overrides("on_grad_computed"):
             parameters = list(self.get_all_learnable_params())
             self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
@@ -259,27 +255,29 @@ class SkorchNet(NeuralNet):
         """One epoch; the history gets the mean loss. What a callback needs per batch is recorded if one needs it."""
         if iterator is None:
             return
-        if self._overrides("on_batch_begin") or self._overrides("on_batch_end"):
+        run = functools.partial(self._mean_loss, iterator, training, prefix, step_fn, **fit_params)
+        self.history.record(prefix + "_loss", watched_epoch(self, run, iterator) if training else run())
+
+    def _mean_loss(self, iterator, training, prefix, step_fn, **fit_params):
+        if self.notes_batches():
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
             total = [
                 (row[prefix + "_loss"], row[prefix + "_batch_size"])
                 for row in self.history[-1]["batches"]
                 if prefix + "_loss" in row
             ]
-            loss = sum(loss * size for loss, size in total) / sum(size for _, size in total)
-        else:
-            losses = [(step_fn(batch)["loss"].detach(), len(batch[0])) for batch in iterator]
-            sizes = torch.tensor([size for _, size in losses], dtype=torch.float64)
-            loss = float(torch.stack([loss for loss, _ in losses]).cpu().double() @ sizes / sizes.sum())
-        self._record_loss(prefix, loss)
+            return sum(loss * size for loss, size in total) / sum(size for _, size in total)
+        losses = [(step_fn(batch)["loss"].detach(), len(batch[0])) for batch in iterator]
+        sizes = torch.tensor([size for _, size in losses], dtype=torch.float64)
+        return float(torch.stack([loss for loss, _ in losses]).cpu().double() @ sizes / sizes.sum())
 
-    def _record_loss(self, prefix, loss):
-        self.history.record(prefix + "_loss", loss)
-        if prefix == "train" and not math.isfinite(loss):
-            raise FloatingPointError(
-                f"the training loss of {type(self).__name__} became {loss} in epoch {len(self.history)}: lower lr (now "
-                f"{self.lr}), standardise X, or clip the gradients (gradient_clipping=1.0)."
-            )
+    def reads_each_loss(self):
+        """Whether the loss of each step is read; on a GPU that takes waiting for the step."""
+        return self.streams_.device.type == "cpu" or self.notes_batches()
+
+    def notes_batches(self):
+        """Whether a callback listens to each batch, whose loss is then read and recorded."""
+        return self._overrides("on_batch_begin") or self._overrides("on_batch_end")
 
     def _overrides(self, method):
         """Whether any callback does something in this method of the callback protocol."""

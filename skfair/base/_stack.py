@@ -15,8 +15,10 @@ import torch
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from skfair.base._diagnosis import diverged
 from skfair.base._stack_data import StackLoader, signature
 from skfair.base._stack_tensors import attach, copy_state, players_of, put_state, remade, shallow, tensors_of
+from skfair.base._stack_watch import StackWatch
 
 __all__ = ["bytes_of", "stacks_of", "train_stack"]
 
@@ -168,12 +170,16 @@ class _Stacked:
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         if iterator is None:
             return
-        losses, sizes = [], []
+        losses, sizes, watch = [], [], StackWatch()
+        vars(self)["_watch"] = watch if self.reads_each_loss() else None
         for parts, size in iterator:
+            watch.step += 1
             losses.append(step_fn(parts)["loss"].detach())
             sizes.append(size)
-        sizes = torch.stack(sizes)  # (steps, models)
-        loss = (torch.stack(losses).cpu().double() * sizes).sum(0) / sizes.sum(0)
+        losses, sizes = torch.stack(losses).cpu().double(), torch.stack(sizes)  # (steps, models)
+        loss = (losses * sizes).sum(0) / sizes.sum(0)
+        watch.end(self, losses, sizes)
+        vars(self)["_faults"] = watch.faults
         self.history.record(prefix + "_loss", loss.tolist())
 
     def on_train_begin(self, net, **kwargs):
@@ -206,13 +212,17 @@ class _Stacked:
         member = self.members_[k]
         net, rows = member.net, {"dataset_train": member.train, "dataset_valid": member.valid}
         try:
-            net._record_loss("train", loss)
+            net.history.record("train_loss", loss)
+            if id(member) in self._faults:
+                raise diverged(net, *self._faults[id(member)])
             if net.callbacks_ or member.valid is not None:
                 self.hand_out(k)
             if member.valid is not None:
                 loader = net.get_iterator(member.valid, training=False)
                 net.run_single_epoch(loader, training=False, prefix="valid", step_fn=net.validation_step)
             return self._goes_on(member, rows)
+        except torch.OutOfMemoryError:  # of the whole stack
+            raise
         except Exception as error:
             member.fail(error)
             return False
@@ -221,16 +231,19 @@ class _Stacked:
     def _goes_on(member, rows):
         try:
             member.net.notify("on_epoch_end", **rows)
-        except KeyboardInterrupt:  # how a callback stops its net
+        except KeyboardInterrupt as stop:
+            if not hasattr(stop, "by_callback"):
+                raise
             return False
         return True
 
     def _finish(self, k):
         member = self.members_[k]
-        if member.exception is not None:
+        if member.exception is not None or member.finished:
             return
         self.hand_out(k, optimizers=True)
         member.net.notify("on_train_end", X=(member.train, member.valid), y=None)
+        member.finished = True  # an interrupt of what follows does not begin anew
         member.net._set_training(False)
         member.net.complete(member.train)
 

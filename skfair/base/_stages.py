@@ -89,6 +89,8 @@ class StagedNet(EncodingNet):
         """The net of an earlier stage, trained on rows whose y may lack some of the classes."""
         for _ in range(epochs):
             net.partial_fit(named(self, X), y, classes=self.classes_, sample_weight=sample_weight)
+            if net.interrupted_:
+                break
         return net
 
     def probabilities_of(self, fitted, X, y, *, strict=True):

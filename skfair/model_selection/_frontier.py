@@ -57,7 +57,7 @@ class FrontierSearchCV(GridSearchCV):
         Which candidates to fit again on all rows, for ``models_``: those that no other beats in all mean scores, all, or
         only the best.
     stack_memory : float, default=2**31
-        Bytes that a stack may take, besides the rows. A larger one is cut into several.
+        Bytes that a stack may take, besides the rows. A larger one is cut; one that the device cannot hold is halved.
     verbose : int, default=0
         1 shows a bar over all models, with the best point so far (by ``refit``); needs tqdm.
     pre_dispatch, error_score, return_train_score
@@ -90,7 +90,7 @@ class FrontierSearchCV(GridSearchCV):
     FitFailedWarning
         Where a candidate fails (its loss is not finite, say); it stops no other.
     UserWarning
-        Where a stack fails as a whole, and its nets are trained one by one.
+        Where a stack fails as a whole, and its nets are trained one by one, or in smaller stacks if the memory runs out.
 
     See Also
     --------
@@ -189,8 +189,8 @@ class FrontierSearchCV(GridSearchCV):
             return [None]
         whole = isinstance(self.seeds, numbers.Integral) and not isinstance(self.seeds, bool)
         seeds = list(range(self.seeds)) if whole else np.ravel(self.seeds).tolist()
-        good = all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds)
-        if not (seeds and good and len(set(seeds)) == len(seeds)):
+        good = seeds and all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds)
+        if not (good and len(set(seeds)) == len(seeds)):
             raise ValueError(f"seeds must be None, an int >= 1 or distinct ints >= 0, got {self.seeds!r}.")
         if "random_state" not in final_step(self.estimator).get_params():
             raise ValueError(f"seeds={self.seeds!r} needs an estimator with a random_state, got {self.estimator!r}.")
@@ -273,7 +273,7 @@ class FrontierSearchCV(GridSearchCV):
 
     def _refit_models(self, data, wanted):
         """Fit the best candidate on all rows by itself, and the others that are wanted side by side."""
-        self.models_, rest = {}, wanted
+        self.models_, rest, before = {}, wanted, _jobs.trainings_ended()
         if self.refit:
             best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
             start = time.time()
@@ -285,12 +285,13 @@ class FrontierSearchCV(GridSearchCV):
             rest = [index for index in wanted if index != self.best_index_]
         params = [self.cv_results_["params"][index] for index in rest]
         try:
+            if rest and _jobs.trainings_ended() > before:
+                raise KeyboardInterrupt
             models = _jobs.train_on_all(self.estimator, params, data, self.stack_memory)
         except KeyboardInterrupt:
             warnings.warn("interrupted: models_ holds the best candidate alone.", UserWarning, stacklevel=3)
             models = []
-        self.models_.update({index: model for index, model in zip(rest, models) if model is not None})
-        self.models_ = dict(sorted(self.models_.items()))
+        self.models_ = dict(sorted([*self.models_.items(), *((i, m) for i, m in zip(rest, models) if m is not None)]))
 
 
 def _count(rows):

@@ -1,5 +1,6 @@
 """The fits of a search: which can be trained in one stack, and what comes out of each."""
 
+import functools
 import time
 import traceback
 import warnings
@@ -8,13 +9,16 @@ from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
+import torch
 from sklearn.base import clone
 
 from skfair.base import BaseNet
+from skfair.base._interrupts import trainings_ended
 from skfair.base._members import Shared, make_members, unstackable
 from skfair.base._search import num_samples, score_model
-from skfair.base._stack import bytes_of, stacks_of, train_stack
+from skfair.base._stack import stacks_of, train_stack
 from skfair.model_selection._folds import final_step, is_chain, make_fold
+from skfair.model_selection._parts import trained_parts
 
 __all__ = [
     "Settings",
@@ -49,6 +53,7 @@ class Task:
     model: Any  # the whole unfitted model of the candidate
     final: Any  # what is fitted: a net, or the last step of the pipeline
     stack: Any  # tasks of equal keys may be trained in one stack; None: alone
+    params: dict  # of the candidate
 
 
 def _key(value):
@@ -84,7 +89,7 @@ def make_tasks(estimator, candidates, n_splits, seeds):
         for s, seed in enumerate(seeds):
             for k in range(n_splits):
                 net = _seeded(clone(final), seed)
-                tasks.append(Task(c, s * n_splits + k, (prep, k), model, net, stack))
+                tasks.append(Task(c, s * n_splits + k, (prep, k), model, net, stack, params))
     return tasks, models
 
 
@@ -104,34 +109,18 @@ class Trained(NamedTuple):
 def run_job(tasks, folds, settings, report=None):
     """Train and score the tasks, which are alike or only one; return what came out of each, in their order."""
     out, shared = [], {key: Shared() for key in folds}
-    for part in _parts(tasks, folds, settings.stack_memory, shared):
-        trained = train(part, folds, shared, report)
-        out += [score(task, folds[task.fold], one, settings) for task, one in zip(part, trained)]
-    return out
-
-
-def _parts(tasks, folds, stack_memory, shared):
-    """The tasks, cut so that what is built at once stays within the memory that a stack may take."""
-    if tasks[0].stack is None:
-        return [tasks]
-    sizes = (_bytes(task, folds[task.fold], shared[task.fold]) for task in tasks)
-    size = next((size for size in sizes if size is not None), None)  # one that fails will do so again, in training
-    if size is None:
-        return [tasks]
-    limit = max(1, int(stack_memory // size))
-    size = -(-len(tasks) // -(-len(tasks) // limit))
-    return [tasks[start : start + size] for start in range(0, len(tasks), size)]
-
-
-def _bytes(task, fold, shared):
-    """Memory that the task's net takes in a stack; None if it cannot be built."""
-    if fold.exception is not None:
-        return None
     try:
-        member = make_members([clone(task.final)], *fold.train, **fold.fit_params, shared=shared)[0]
-        return bytes_of(member) if member.exception is None else None
-    except Exception:
-        return None
+        if report is not None and report.interrupted:
+            raise KeyboardInterrupt
+        run = functools.partial(train, folds=folds, shared=shared, report=report)
+        for part, trained in trained_parts(tasks, folds, settings.stack_memory, shared, run):
+            for task, one in zip(part, trained):
+                out.append(score(task, folds[task.fold], one, settings))
+    except KeyboardInterrupt:
+        if report is None:
+            raise
+        report.interrupted = True
+    return out + [lost(settings)] * (len(tasks) - len(out))
 
 
 def train(tasks, folds, shared, report=None):
@@ -141,13 +130,14 @@ def train(tasks, folds, shared, report=None):
     if good and good[0].stack is not None:
         try:
             done = _train_together(good, folds, shared, report)
+        except torch.OutOfMemoryError:
+            if len(good) > 1:
+                raise
         except Exception as error:
             _warn(
                 f"{type(good[0].final).__name__} could not be trained in a stack, so its {len(good)} models are trained "
                 f"one by one: {type(error).__name__}: {error}"
             )
-            for task in good:
-                task.final = clone(task.final)
     for task in good:
         if id(task) not in done:
             done[id(task)] = _train_alone(task, folds[task.fold], report)
@@ -158,7 +148,7 @@ def train(tasks, folds, shared, report=None):
 def _train_alone(task, fold, report):
     if report is not None and report.interrupted:
         return Trained(None, KeyboardInterrupt(), "interrupted before it was trained", 0.0)
-    start, X, y = time.time(), *fold.train
+    start, before, (X, y) = time.time(), trainings_ended(), fold.train
     try:
         task.final.fit(X, **fold.fit_params) if y is None else task.final.fit(X, y, **fold.fit_params)
     except KeyboardInterrupt as error:
@@ -168,22 +158,27 @@ def _train_alone(task, fold, report):
         return Trained(None, error, "interrupted in its training", time.time() - start)
     except Exception as error:
         return Trained(None, error, traceback.format_exc(), time.time() - start)
+    interrupted = trainings_ended() > before
     if report is not None:
-        report.interrupted |= getattr(task.final, "interrupted_", False)  # skorch ends a training, and says nothing
+        report.interrupted |= interrupted
         report.done([task])
+    elif interrupted:
+        raise KeyboardInterrupt
     return Trained(task.final, None, None, time.time() - start)
 
 
 def _train_together(tasks, folds, shared, report):
     """Train the nets of all tasks in as few stacks as their shapes allow; {id(task): Trained}."""
-    start, members, trained = time.time(), [], {}
+    start, before, members, trained = time.time(), trainings_ended(), [], {}
     by_fold = {}
     for task in tasks:
         by_fold.setdefault(task.fold, []).append(task)
     for key, found in by_fold.items():
-        nets, fold = [task.final for task in found], folds[key]
+        nets, fold = [clone(task.final) for task in found], folds[key]  # the task's own is for another try
         made = make_members(nets, *fold.train, **fold.fit_params, shared=shared[key])
         members += list(zip(found, made))
+    if trainings_ended() > before:  # the user has stopped an earlier stage
+        raise KeyboardInterrupt
     preparation = (time.time() - start) / len(tasks)
     tasks_of = {id(member): task for task, member in members}
     ready = [member for _, member in members if member.exception is None]
@@ -226,6 +221,9 @@ def score(task, fold, trained, settings):
     """What scikit-learn's searches note of a fit."""
     out = {"fit_error": trained.trace, "fit_time": trained.seconds, "score_time": 0.0, "n_test_samples": 0}
     if trained.exception is not None:
+        if not isinstance(trained.exception, KeyboardInterrupt):
+            trained.exception.add_note(f"The candidate is {task.params}.")
+            out["fit_error"] += trained.exception.__notes__[-1]
         if settings.error_score == "raise" and not isinstance(trained.exception, KeyboardInterrupt):
             raise trained.exception
         names = getattr(settings.scorer, "_scorers", None)
@@ -274,8 +272,9 @@ def train_on_all(estimator, candidates, data, stack_memory):
     found = {}
     for job in split_jobs(tasks, 1):
         shared = {key: Shared() for key in folds}
-        for part in _parts(job, folds, stack_memory, shared):
-            for task, one in zip(part, train(part, folds, shared)):
+        run = functools.partial(train, folds=folds, shared=shared)
+        for part, trained in trained_parts(job, folds, stack_memory, shared, run):
+            for task, one in zip(part, trained):
                 found[task.candidate] = None if one.exception else folds[task.fold].assemble(task.model, one.final)
                 if one.exception is not None:
                     _warn(f"candidate {candidates[task.candidate]} could not be fitted on all rows: {one.exception!r}")

@@ -122,6 +122,8 @@ class JTTClassifier(BaseSelecting):
         self.first_net_ = self.stage(_Remembering if online else ERMClassifier)
         for _ in range(self.first_epochs + online):  # not fit: y may lack some of the classes
             self.first_net_.partial_fit(X, y, classes=self.classes_, sample_weight=sample_weight)
+            if self.first_net_.interrupted_:
+                break
         if online:
             self.error_set_ = self.first_net_.state_.wrong.cpu().numpy().astype(bool)
         else:

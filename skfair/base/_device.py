@@ -1,0 +1,24 @@
+"""The device that a net is trained on."""
+
+import torch
+
+__all__ = ["resolve_device"]
+
+
+def resolve_device(device):
+    """The torch device of "auto", "cpu", "cuda", "cuda:1" or a torch.device; ValueError if it is not there."""
+    if device == "auto":
+        return _with_index(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device={device!r} is no device; use 'auto', 'cpu' or 'cuda'.") from error
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if resolved.type == "cuda" and (resolved.index or 0) >= count:
+        raise ValueError(f"device={device!r} is not present: torch sees {count} CUDA devices. Use 'auto' or 'cpu'.")
+    return _with_index(resolved)
+
+
+def _with_index(device):
+    """ "cuda" as "cuda:0": torch holds the two for different, and tensors always say the latter."""
+    return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
