@@ -184,7 +184,8 @@ class LatentDebiasingSampler(BaseSampler):
         if self.perturbation.startswith("partner"):
             self.hyperplanes_.check()
         right = self.hyperplanes_.sides(Z[check]) == attributes[check]
-        self.hyperplane_accuracy_ = dict(zip(self._names(), right.mean(0).tolist()))
+        accuracy = right.mean(0) if len(right) else np.full(right.shape[1], np.nan)  # too few rows to hold any out
+        self.hyperplane_accuracy_ = dict(zip(self._names(), accuracy.tolist()))
 
     def _names(self):
         return ["target", *self.sensitive_encoder_.names_]

@@ -8,20 +8,24 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from skfair._lazy import as_lazy, is_dataset, is_lazy, refuse_dataset
 from skfair._sensitive import select_columns, sensitive_frame
 from skfair.base._device import resolve_device
 from skfair.base._optimization import SCHEDULES
+from skfair.base._parts import check_parts
+from skfair.base._readable import check_readable, check_unmasked, read_rows
 from skfair.base._text import as_token_ids
+from skfair.callbacks import resolve_score
 
 __all__ = [
-    "check_choice", "check_common_parameters", "check_is_fitted", "check_number", "check_watched", "check_X", "named",
-    "sensitive_input", "watches_groups",
+    "check_choice", "check_common_parameters", "check_is_fitted", "check_number", "check_watched", "check_weight", "check_X",
+    "named", "sensitive_input", "watches_groups",
 ]  # fmt: skip
 
 
+LARGE = 1e290
 BLIND = ("accuracy", "loss", "worst_class_accuracy")  # what may be watched without groups
 
 
@@ -73,8 +77,8 @@ def check_choice(name, value, choices):
 
 def check_common_parameters(net):
     """The parameters that all nets have."""
-    net.module_class()  # raises for a name that there is not
-    check_number("lr", net.lr, low=0, closed=False)
+    check_parts(net)
+    check_number("lr", net.lr, low=0, high=np.inf, closed=False)
     check_number("weight_decay", net.weight_decay, low=0)
     check_number("momentum", net.momentum, low=0)
     if net.checkpoint is not None and not _can_be_a_file(net.checkpoint):
@@ -99,6 +103,10 @@ def check_common_parameters(net):
         raise ValueError(
             f"early_stopping must be True, False or 'loss': a transformer predicts no labels; got {stop!r}."
         )
+    if isinstance(stop, str) and stop not in BLIND:
+        resolve_score(stop)  # raises for a name that there is not
+    if not isinstance(net.verbose, bool):
+        check_number("verbose", net.verbose, low=0, integer=True)
     resolve_device(net.device)
 
 
@@ -111,6 +119,7 @@ def check_X(net, X, *, reset, y="no_validation"):
 
     Sets or compares the feature names. Texts become their token ids first.
     """
+    check_readable(X)
     X = as_token_ids(net, _lazy(net, X), reset=reset)
     y = None if y is None else "no_validation"  # None: let scikit-learn say that y is required
     if is_lazy(X):
@@ -118,7 +127,7 @@ def check_X(net, X, *, reset, y="no_validation"):
     else:
         kinds = np.float32 if net.needs_array or sp.issparse(X) else [np.float32, np.uint8]  # all else: the first
         try:
-            X = validate_data(net, X, y, reset=reset, dtype=kinds, accept_sparse="csr", allow_nd=True)
+            X = read_rows(net, X, y, reset=reset, dtype=kinds)
         except ValueError as error:
             if "could not convert string" in str(error):
                 error.add_note("X holds text: put skfair.preprocessing.make_tabular_preprocessor() before the net.")
@@ -157,6 +166,17 @@ def _check_lazy(net, X, y, *, reset):
         for part in X.chunks():
             assert_all_finite(part, estimator_name=type(net).__name__, input_name="X")
     X.checked = True
+
+
+def check_weight(sample_weight, X):
+    """The weights of the rows of X as float64, not negative and not all 0; None for none."""
+    if sample_weight is None:
+        return None
+    check_unmasked("sample_weight", sample_weight)
+    options = dict(dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=False)
+    weight = _check_sample_weight(sample_weight, X, **options)
+    largest = weight.max()
+    return weight / largest if largest > LARGE else weight  # the sum of such may be infinite
 
 
 def watches_groups(net):

@@ -9,6 +9,7 @@ from sklearn.utils.validation import _check_y, check_consistent_length
 from skfair._sensitive import SensitiveEncoder
 from skfair.base._checks import check_X
 from skfair.base._loop import LoopNet
+from skfair.base._readable import check_labels
 
 __all__ = ["Encoded", "EncodingNet"]
 
@@ -30,6 +31,7 @@ class EncodingNet(LoopNet):
         y = y if self.uses_labels else None
         X = check_X(self, X, reset=reset, y=y if self.uses_labels else "not read")
         if y is not None:
+            check_labels(y)
             y = _check_y(y, estimator=self)
             check_consistent_length(X, y)
             y = self._encode_labels(y, reset=reset, classes=classes)

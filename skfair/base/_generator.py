@@ -3,10 +3,11 @@
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skfair._lazy import refuse_dataset
 from skfair._random import Streams, draw_seed
+from skfair.base._readable import NUMBERS, read_rows
 from skfair.base._stages import fit_clone
 
 __all__ = ["BaseGenerator"]
@@ -33,8 +34,7 @@ class BaseGenerator(BaseEstimator):
         """
         self.check_parameters()
         refuse_dataset(X, type(self).__name__)
-        numbers = [np.float64, np.float32]
-        X = validate_data(self, X, dtype=numbers, accept_sparse="csr", allow_nd=True, ensure_min_samples=2)
+        X = read_rows(self, X, dtype=NUMBERS, ensure_min_samples=2)
         X = X.toarray() if sp.issparse(X) else X
         self.x_shape_ = X.shape[1:]
         self.streams_ = Streams(draw_seed(getattr(self, "random_state", 0)), "cpu")
@@ -74,7 +74,7 @@ class BaseGenerator(BaseEstimator):
         """
         check_is_fitted(self)
         refuse_dataset(X, type(self).__name__)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], accept_sparse="csr", allow_nd=True)
+        X = read_rows(self, X, reset=False, dtype=NUMBERS)
         if X.shape[1:] != self.x_shape_:
             raise ValueError(
                 f"X has rows of shape {X.shape[1:]}, but {type(self).__name__} was fitted on {self.x_shape_}."

@@ -2,13 +2,12 @@
 
 import numpy as np
 import torch
-from sklearn.utils.validation import _check_sample_weight
 from torch import nn
 
 from skfair._data import make_rows, split_rows
 from skfair._random import Streams, draw_seed
 from skfair._routing import SensitiveFeaturesConsumer
-from skfair.base._checks import BLIND, check_common_parameters, check_watched, sensitive_input
+from skfair.base._checks import BLIND, check_common_parameters, check_watched, check_weight, sensitive_input
 from skfair.base._encoding import Encoded
 from skfair.base._interrupts import stages_of
 from skfair.base._memory import explains_memory
@@ -233,10 +232,7 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
     def _encode(self, X, y, sensitive_features, sample_weight, *, reset, classes=None):
         given, (X, y) = X, self._check_X_y(X, y, reset=reset, classes=classes)
         frame = sensitive_input(self, given, sensitive_features, X.shape[0])
-        weight = None
-        if sample_weight is not None:
-            options = dict(dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=False)
-            weight = _check_sample_weight(sample_weight, X, **options)
+        weight = check_weight(sample_weight, X)
         return Encoded(X, y, frame, self._encode_groups(frame, X.shape[0], reset=reset), weight)
 
     def _weighted_rows(self, encoded, *, reset=True):

@@ -15,6 +15,7 @@ from skfair._lazy import refuse_dataset
 from skfair._routing import SensitiveFeaturesConsumer, routing_enabled
 from skfair._sensitive import SensitiveEncoder, select_columns, sensitive_frame
 from skfair.base._checks import check_choice
+from skfair.base._readable import check_labels, check_readable
 
 __all__ = ["BaseResampled"]
 
@@ -56,6 +57,8 @@ class BaseResampled(SensitiveFeaturesConsumer, MetaEstimatorMixin, ClassifierMix
         refuse_dataset(X, type(self).__name__)
         if y is None:
             raise ValueError("This Resampled estimator requires y to be passed, but the target y is None.")
+        check_readable(X)
+        check_labels(y)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         y = column_or_1d(y, warn=True) if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1 else y

@@ -9,7 +9,7 @@ from imblearn.utils import check_target_type
 from sklearn.preprocessing import label_binarize
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skfair._data import split_rows
 from skfair._lazy import refuse_dataset
@@ -17,6 +17,7 @@ from skfair._random import Streams, draw_seed
 from skfair._sensitive import SensitiveEncoder, column_positions
 from skfair.base._checks import named, sensitive_input
 from skfair.base._device import resolve_device
+from skfair.base._readable import NUMBERS, check_labels, read_rows
 from skfair.base._stages import fit_clone
 
 __all__ = ["BaseSampler", "like_labels", "like_rows", "like_sensitive"]
@@ -133,12 +134,13 @@ class BaseSampler(ImbalancedLearnSampler):
 
     def _check_rows(self, X, y):
         refuse_dataset(X, type(self).__name__)
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        check_labels(y)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         y, binarize = check_target_type(y, indicate_one_vs_all=True)
-        numbers = [np.float64, np.float32]
-        options = dict(dtype=numbers, accept_sparse="csr", allow_nd=True, ensure_min_samples=2)
-        X, y = validate_data(self, X, y, reset=True, **options)
+        X, y = read_rows(self, X, y, reset=True, dtype=NUMBERS, ensure_min_samples=2)
         self.x_shape_ = X.shape[1:]
         return X.toarray() if sp.issparse(X) else X, np.asarray(y), binarize
 

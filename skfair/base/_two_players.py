@@ -42,7 +42,7 @@ class BaseTwoPlayerNet(BaseNet):
         return {**super().draws(), **own}
 
     def _check_parameters(self):
-        check_number("adversary_lr", self.adversary_lr, low=0, closed=False)
+        check_number("adversary_lr", self.adversary_lr, low=0, high=float("inf"), closed=False)
         check_number("adversary_steps", self.adversary_steps, low=1, integer=True)
         super()._check_parameters()
 

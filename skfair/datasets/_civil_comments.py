@@ -170,7 +170,7 @@ def _read_columns(path, columns):
         numbers = dict.fromkeys(set(columns) - {"comment_text", "split"}, np.float64)
         with open_uncompressed(path) as stream:
             frame = pd.read_csv(stream, usecols=columns, dtype=numbers, keep_default_na=True)
-    except (ValueError, EOFError) as error:  # pandas' parser errors are ValueErrors
+    except ValueError as error:  # pandas' parser errors are ValueErrors
         raise ChecksumError(f"{path} cannot be read as a table ({error}); it was left in place") from error
     return frame.assign(comment_text=frame["comment_text"].fillna("").astype(str))
 

@@ -14,6 +14,8 @@ import urllib.error
 import urllib.request
 import uuid
 import zipfile
+import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -130,14 +132,14 @@ def sha256sum(path):
 
 
 def verify(path, expected):
-    """Return `path` if its content has one of the `expected` digests (or none is known)."""
-    if not expected:
+    """Return `path` if its content has one of the `expected` digests; if none is known, if a gzip file is whole."""
+    if not expected and not str(path).endswith(".gz"):
         return path
     try:
         found = sha256sum(path)
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ChecksumError(f"{path} is not a whole gzip file ({error}); it was left in place. {_REMOVE}") from error
-    if found not in expected:
+    if expected and found not in expected:
         raise ChecksumError(
             f"{path} has sha256 {found} (of the uncompressed content), expected {' or '.join(sorted(expected))}; "
             f"it was left in place. {_REMOVE}"
@@ -165,26 +167,46 @@ def _download(file, target, data_home, progress, n_retries=3, delay=1.0, timeout
     try:
         _retrieve_with_retries(file, target, data_home, temporary, progress, n_retries, delay, timeout)
         if file.member is not None:
-            _extract_member(file, temporary)
+            _extract_member(file, temporary, target)
         _verify_download(temporary, file)
-        os.replace(temporary, target)
+        with _writing(target):
+            os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
     return target
 
 
+@contextmanager
+def _writing(target):
+    """Errors of the disk (full, read-only, no folder), told apart from those of the network: no retry helps."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetUnavailableError(
+            f"cannot write to the cache folder {target.parent} ({error}): {target.name} was not stored. Free some space, "
+            f"pass data_home= or set SKFAIR_HOME to a folder that can be written to, or put the file into a folder named "
+            f"by SKFAIR_DATA"
+        ) from error
+
+
 def _temporary_next_to(target):
     """A fresh file, unique to this process, in the (created) folder of `target`."""
-    try:
+    with _writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
         temporary.open("xb").close()  # unlike tempfile, with the user's usual permissions: caches are shared
-    except OSError as error:
-        raise DatasetUnavailableError(
-            f"cannot write to the cache folder {target.parent} ({error}); pass data_home= or set SKFAIR_HOME to a "
-            f"folder that can be written to, or put the file into a folder named by SKFAIR_DATA"
-        ) from error
     return temporary
+
+
+def _store(chunks, path, target):
+    """Write all chunks; what the disk refuses, it refuses here and not at a later closing of the file."""
+    with open(path, "wb", buffering=0) as out:
+        for chunk in chunks:
+            with _writing(target):
+                while chunk:  # a disk that is nearly full takes a part
+                    chunk = chunk[out.write(chunk) :]
+        with _writing(target):
+            os.fsync(out.fileno())  # else a power cut may leave an empty file under the right name
 
 
 def _retrieve_with_retries(file, target, data_home, temporary, progress, n_retries, delay, timeout):
@@ -193,7 +215,9 @@ def _retrieve_with_retries(file, target, data_home, temporary, progress, n_retri
     for url in (file.url, *file.mirrors):
         for attempt in range(n_retries):
             try:
-                return _retrieve(url, temporary, progress, timeout)
+                return _store(_received(url, progress, timeout), temporary, target)
+            except DatasetUnavailableError:
+                raise  # the disk's
             except (OSError, HTTPException) as error:  # URLError and HTTPError are OSErrors
                 failure = error
             if isinstance(failure, urllib.error.HTTPError):
@@ -205,28 +229,29 @@ def _retrieve_with_retries(file, target, data_home, temporary, progress, n_retri
     raise DatasetUnavailableError(_advice(file, target, data_home, failure)) from failure
 
 
-def _retrieve(url, path, progress, timeout):
-    """One attempt; a body shorter than announced is an error."""
+def _received(url, progress, timeout):
+    """The chunks of one attempt; a body shorter than announced is an error."""
     request = urllib.request.Request(url, headers={"User-Agent": "skfair"})
-    with urllib.request.urlopen(request, timeout=timeout) as response, open(path, "wb") as out:
+    with urllib.request.urlopen(request, timeout=timeout) as response:
         total = int(response.headers.get("Content-Length") or 0)
         done = 0
         while chunk := response.read(_CHUNK):
-            out.write(chunk)
             done += len(chunk)
             progress(done, total, url.rsplit("/", 1)[-1])
+            yield chunk
     if total and done != total:
         raise OSError(f"got {done} bytes of {total} announced")
 
 
-def _extract_member(file, archive):
+def _extract_member(file, archive, target):
     """Replace the zip file `archive` by its member, in place."""
     inside = archive.with_suffix(".member")
     try:
         with zipfile.ZipFile(archive) as bundle, bundle.open(_member_name(bundle, file)) as stream:
-            inside.write_bytes(stream.read())
-        os.replace(inside, archive)
-    except zipfile.BadZipFile as error:
+            _store(iter(lambda: stream.read(_CHUNK), b""), inside, target)
+        with _writing(target):
+            os.replace(inside, archive)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ChecksumError(f"{file.url} did not send a whole zip file: {error}; nothing was stored") from error
     finally:
         inside.unlink(missing_ok=True)

@@ -205,11 +205,14 @@ def _read(panel, data_home, download_if_missing):
 def _read_transport(path, panel, year):
     """The needed columns of one panel of AHRQ's SAS transport file (about 1800 columns), piece by piece."""
     pieces, needed = [], raw_columns(year)
-    with open_uncompressed(path) as stream, pd.read_sas(stream, format="xport", chunksize=2000) as reader:
-        for piece in reader:
-            if lacking := sorted(set(needed) - set(piece.columns)):
-                raise ChecksumError(f"{path} lacks the columns {lacking}; it was left in place: is it AHRQ's file?")
-            pieces.append(piece.loc[piece["PANEL"] == panel, needed])
+    try:
+        with open_uncompressed(path) as stream, pd.read_sas(stream, format="xport", chunksize=2000) as reader:
+            for piece in reader:
+                if lacking := sorted(set(needed) - set(piece.columns)):
+                    raise ChecksumError(f"{path} lacks the columns {lacking}; it was left in place: is it AHRQ's file?")
+                pieces.append(piece.loc[piece["PANEL"] == panel, needed])
+    except ValueError as error:
+        raise ChecksumError(f"{path} cannot be read as a SAS transport file ({error}); it was left in place") from error
     return pd.concat(pieces, ignore_index=True)
 
 

@@ -177,8 +177,11 @@ def _read(data_home, download_if_missing):
 
 def _with_random_splits(frame, path):
     """Parts and negation as stored by group_DRO: gold_label, sentence2_has_negation, split, all as codes."""
-    with open_uncompressed(path) as stream:
-        stored = pd.read_csv(stream, index_col=0)
+    try:
+        with open_uncompressed(path) as stream:
+            stored = pd.read_csv(stream, index_col=0)
+    except ValueError as error:  # pandas' parser errors are ValueErrors
+        raise ChecksumError(f"{path} cannot be read as a table ({error}); it was left in place") from error
     expected = ["gold_label", "sentence2_has_negation", "split"]
     if not set(expected) <= set(stored.columns):
         raise ChecksumError(f"{path} has the columns {list(stored.columns)}, expected {expected}; it was left in place")

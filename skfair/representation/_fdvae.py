@@ -191,9 +191,7 @@ class _Recode(nn.Module):
 
 
 class _Recoder(BaseTransformer, BaseTwoPlayerNet):
-    """Stage 2 of FD-VAE."""
-
-    min_groups = 2
+    """Stage 2 of FD-VAE. The rows of one ``partial_fit`` may hold one group only: then there is nothing to hide."""
 
     def __init__(self, *, beta=1.0, adversary_hidden=(50,), module=_Recode, **kwargs):
         super().__init__(module=module, **kwargs)

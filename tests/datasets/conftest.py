@@ -1,9 +1,11 @@
 """What the data set tests share: an isolated home, a local server, the real data if there are any."""
 
+import contextlib
 import functools
 import http.server
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -28,9 +30,11 @@ def isolated(tmp_path, monkeypatch):
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder; /flaky/NAME fails twice first, /short/NAME announces more than it sends."""
+    """Serves a folder; /flaky/NAME fails twice first, /short/NAME announces more than it sends, /half/NAME sends half of it
+    and waits for the test with the rest."""
 
     requests: list
+    rest: threading.Event
     failures = 2
 
     def do_GET(self):
@@ -45,7 +49,18 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             self.send_header("Content-Length", "1000")
             self.end_headers()
             return self.wfile.write(b"half a file")
+        elif kind == "half":
+            return self.send_in_two(Path(self.directory, rest).read_bytes())
         return super().do_GET()
+
+    def send_in_two(self, content):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # who asked may be dead
+            self.wfile.write(content[: len(content) // 2])
+            self.rest.wait(60)
+            self.wfile.write(content[len(content) // 2 :])
 
     def log_message(self, *args):
         """Silence."""
@@ -53,15 +68,16 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path):
-    """Serves tmp_path/site at server.url; server.requests lists the paths asked for."""
+    """Serves tmp_path/site at server.url; server.requests lists the paths asked for, server.rest lets second halves go."""
     site = tmp_path / "site"
     site.mkdir()
-    handler = type("Handler", (_Handler,), {"requests": []})
+    handler = type("Handler", (_Handler,), {"requests": [], "rest": threading.Event()})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(site))) as httpd:
         thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         httpd.url = f"http://127.0.0.1:{httpd.server_port}"
-        httpd.site, httpd.requests = site, handler.requests
+        httpd.site, httpd.requests, httpd.rest = site, handler.requests, handler.rest
         yield httpd
+        handler.rest.set()
         httpd.shutdown()
         thread.join()

@@ -312,6 +312,7 @@ def test_multinli_random_parts_of_group_dro(multinli):
         (METADATA.replace("\n2,1,", "\n2,0,"), "5 rows that are not those of MultiNLI 1.0"),
         (METADATA.replace("\n6,", "\n7,"), "5 rows that are not those of MultiNLI 1.0"),
         (METADATA.replace("split", "part"), r"has the columns \['gold_label', .*'part'\], expected .*'split'\]"),
+        ("", r"metadata_random.csv cannot be read as a table \(No columns.*left in place"),
     ],
 )
 def test_multinli_metadata_of_other_files(multinli, metadata, message):
