@@ -91,6 +91,20 @@ class Streams:
             begun = generators.get(name) or np.random.default_rng(self.seed_of(name)).bit_generator.state
             generator.bit_generator.state = begun
 
+    @contextlib.contextmanager
+    def apart(self, number):
+        """Let the global generator, inside the block, be one that depends on the number too.
+
+        The stream that it was goes on afterwards, and alike for all numbers.
+        """
+        seed = int(torch.randint(2**62, ()))
+        outer = self._get()
+        try:
+            self._seed_global(seed + number)
+            yield self
+        finally:
+            self._set(outer)
+
     def _seed_global(self, seed):
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":

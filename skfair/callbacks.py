@@ -23,9 +23,9 @@ def default_callbacks(net):
             monitor, lower_is_better = "valid_score", False
             callbacks.append(("fairness_scoring", FairnessScoring(net.watched_, name=monitor)))
         callbacks.append(("best_epoch", BestEpoch(monitor, lower_is_better, net.patience)))
-    if net.verbose > 1:
+    if net.verbose > 1 and net.leads:
         callbacks += [("epoch_timer", EpochTimer()), ("print_log", PrintLog())]
-    if net.verbose:
+    if net.verbose and net.leads:
         callbacks.append(("progress", Progress()))
     return callbacks
 

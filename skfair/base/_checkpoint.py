@@ -20,7 +20,7 @@ from skfair._lazy import is_lazy
 from skfair.base._described import Reader, Writer
 from skfair.base._files import read_file, write_file
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "fingerprint"]
 
 KIND = "skfair checkpoint"
 IGNORED = ("checkpoint", "verbose", "device", "callbacks")  # parameters that do not change what is learned
@@ -30,22 +30,27 @@ class Checkpoint:
     """The state of one net's training, and the file it is kept in."""
 
     def __init__(self, net, rows):
-        self.path = Path(net.checkpoint)
+        self.path, self.writes = Path(net.checkpoint), net.leads
         self.of = {
             "class": type(net).__name__,
             "params": _params(net),
-            "data": _fingerprint(rows),
+            "data": fingerprint(rows),
             "seed": net.streams_.seed,
         }
-        self.header, self.tensors = None, {}
-        if self.path.exists():
-            self.header, self.tensors = read_file(self.path, KIND)
-            self._compare()
+        self.header, self.tensors = net.from_first(self._found)
 
-    def _compare(self):
+    def _found(self):
+        """What the file holds, if there is one."""
+        if not self.path.exists():
+            return None, {}
+        header, tensors = read_file(self.path, KIND)
+        self._compare(header)
+        return header, tensors
+
+    def _compare(self, header):
         """Raise unless the file is of this very training."""
         for name, own in self.of.items():
-            other = self.header["of"].get(name)
+            other = header["of"].get(name)
             if other == own:
                 continue
             if name == "params":
@@ -69,7 +74,9 @@ class Checkpoint:
             self.write(net)
 
     def write(self, net):
-        """Write the state between two epochs."""
+        """Write the state between two epochs, in the first process if there are several."""
+        if not self.writes:
+            return
         writer = Writer()
         modules = {name: getattr(net, f"{name}_").state_dict() for name in net._modules + net._criteria}
         state = {
@@ -101,7 +108,8 @@ class Checkpoint:
         self.header, self.tensors = None, {}
 
     def remove(self):
-        self.path.unlink(missing_ok=True)
+        if self.writes:
+            self.path.unlink(missing_ok=True)
 
 
 def _memories(net, writer):
@@ -124,7 +132,7 @@ def _params(net):
     return {name: repr(value) for name, value in sorted(given.items()) if name not in IGNORED}
 
 
-def _fingerprint(rows):
+def fingerprint(rows):
     """A hash of the rows that are trained on, and of all that belongs to them."""
     digest = hashlib.sha256()
     X = rows.X

@@ -107,6 +107,7 @@ def check_common_parameters(net):
         resolve_score(stop)  # raises for a name that there is not
     if not isinstance(net.verbose, bool):
         check_number("verbose", net.verbose, low=0, integer=True)
+    net.check_processes()
     resolve_device(net.device)
 
 

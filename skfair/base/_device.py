@@ -2,17 +2,22 @@
 
 import torch
 
+from skfair.base._processes import launched
+
 __all__ = ["resolve_device"]
 
 
 def resolve_device(device):
-    """The torch device of "auto", "cpu", "cuda", "cuda:1" or a torch.device; ValueError if it is not there."""
+    """The torch device of "auto", "cpu", "cuda:1", "accelerate" or a torch.device; ValueError if it is not there."""
+    if isinstance(device, str) and device == "accelerate":
+        found = launched().device
+        return torch.device("cpu") if found.type == "cpu" else _with_index(found)
     if device == "auto":
         return _with_index(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         resolved = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device={device!r} is no device; use 'auto', 'cpu' or 'cuda'.") from error
+        raise ValueError(f"device={device!r} is no device; use 'auto', 'cpu', 'cuda' or 'accelerate'.") from error
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if resolved.type == "cuda" and (resolved.index or 0) >= count:
         raise ValueError(f"device={device!r} is not present: torch sees {count} CUDA devices. Use 'auto' or 'cpu'.")

@@ -14,6 +14,7 @@ from skfair.base._checks import check_X
 from skfair.base._diagnosis import run_guarded
 from skfair.base._evaluation import evaluation_module
 from skfair.base._optimization import SCHEDULES, clip_gradients, restore_learning_rate, set_learning_rate
+from skfair.base._processes import SharedTraining
 from skfair.base._skorch import SkorchNet
 from skfair.base._text import encoder_for, takes
 from skfair.callbacks import default_callbacks
@@ -34,7 +35,7 @@ class _State(nn.Module):
             self.register_buffer(name, tensor)
 
 
-class LoopNet(SkorchNet):
+class LoopNet(SharedTraining, SkorchNet):
     """A net whose minibatches are Batches; the hooks that it calls are those of ``BaseNet``."""
 
     def _train(self, train, valid, *, fresh, epochs):
@@ -190,8 +191,10 @@ class LoopNet(SkorchNet):
         if not self.module_.training:
             self._set_training(True)
         batch = self._with_draws(self._as_batch(batch))
-        output = self.each(self.infer, batch.x)
-        return {"loss": self.backward(output, self.answered(batch)), "y_pred": output}
+        output = self.shared_outputs(batch.x)
+        loss = self.backward(output, self.answered(batch))
+        self.share_gradients()
+        return {"loss": loss, "y_pred": output}
 
     def answered(self, batch):
         """The batch as the network in training answers it: an ensemble has as many answers to a row as members."""

@@ -54,6 +54,8 @@ def unstackable(net):
     module = getattr(net.module_class(), "func", net.module_class())
     if not getattr(module, "stacks", True):
         return f"{getattr(module, '__name__', module)} is not run by torch.vmap"
+    if net.processes() is not None:
+        return "device='accelerate' trains one net in all processes"
     if net.unstackable():
         return net.unstackable()
     for parameter in ("optimizer", "adversary_optimizer"):

@@ -69,8 +69,8 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
         A file for the state of ``fit`` after each epoch: begun again after a crash, it goes on there.
     verbose : int, default=0
         1 shows a progress bar, 2 also a line per epoch.
-    device : {"auto", "cpu", "cuda", ...}, default="auto"
-        "auto" takes a GPU if there is one.
+    device : {"auto", "cpu", "cuda", "accelerate", ...}, default="auto"
+        "auto" takes a GPU if there is one; "accelerate": one of the processes that ``accelerate launch`` has started.
     random_state : int, numpy generator or None, default=None
         Decides initialisation, dropout, the order of the rows and the held-out rows. The global generators of numpy and
         torch are left as they are, also with None.
@@ -222,7 +222,7 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
         self._check_parameters()
         encoded = self._encode(X, y, sensitive_features, sample_weight, reset=reset, classes=classes)
         if reset:
-            self.streams_ = Streams(draw_seed(self.random_state), self.device_)
+            self.streams_ = Streams(self.from_first(draw_seed, self.random_state), self.device_)
         return self._weighted_rows(encoded, reset=reset)
 
     def _check_parameters(self):

@@ -142,12 +142,12 @@ class SkorchNet(NeuralNet):
     def __setstate__(self, state):
         device = state["device"]
         super().__setstate__({**state, "device": str(self._device_at_load(device))})
-        self.device = device if device == "auto" else self.device
+        self.device = device if device in ("auto", "accelerate") else self.device
         if self.initialized_:
             self.streams_.device = self.device_  # trained on a GPU, loaded where there is none
 
     def _device_at_load(self, device):
-        return resolve_device(device) if device == "auto" else device
+        return resolve_device(device) if device in ("auto", "accelerate") else device
 
     def _initialize_module(self, reason=None):
         with self._current_init_context("module"):
@@ -256,7 +256,10 @@ class SkorchNet(NeuralNet):
         if iterator is None:
             return
         run = functools.partial(self._mean_loss, iterator, training, prefix, step_fn, **fit_params)
-        self.history.record(prefix + "_loss", watched_epoch(self, run, iterator) if training else run())
+        self._record_loss(prefix, watched_epoch(self, run, iterator) if training else run())
+
+    def _record_loss(self, prefix, loss):
+        self.history.record(prefix + "_loss", loss)
 
     def _mean_loss(self, iterator, training, prefix, step_fn, **fit_params):
         if self.notes_batches():

@@ -77,6 +77,7 @@ class RegularizedClassifier(BaseClassifier):
     """
 
     min_groups = 2
+    shares_rows = True
     stacks_over = ("strength",)
 
     def __init__(

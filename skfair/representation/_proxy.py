@@ -72,6 +72,7 @@ class ProxyAnnotator(BaseClassifier):
     """
 
     needs_sensitive = False
+    shares_rows = True
     stacks_over = ()
 
     def __init__(self, *, q=0.2, gamma=0.5, pos_label=None, **kwargs):

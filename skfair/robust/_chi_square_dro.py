@@ -91,6 +91,7 @@ class ChiSquareDROClassifier(BaseSelecting):
     (500, 2)
     """
 
+    shares_rows = True
     stacks_over = ("alpha_min", "eta", "power")
 
     def __init__(

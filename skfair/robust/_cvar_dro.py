@@ -64,6 +64,7 @@ class CVaRDROClassifier(BaseSelecting):
     (500, 2)
     """
 
+    shares_rows = True
     stacks_over = ("alpha",)
 
     def __init__(self, *, alpha=0.1, batch_size=256, weight_decay=1e-4, **kwargs):

@@ -88,6 +88,7 @@ class DistillationClassifier(BaseSelecting):
     (500, 2)
     """
 
+    shares_rows = True
     stacks_over = ("share", "temperature")
     only_in_training = ("teacher_",)
     input_stages = ("teacher_", "teacher_entropy_")

@@ -41,4 +41,5 @@ class ERMClassifier(BaseClassifier):
     """
 
     needs_sensitive = False
+    shares_rows = True
     stacks_over = ()

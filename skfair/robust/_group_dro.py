@@ -100,6 +100,7 @@ class GroupDROClassifier(BaseClassifier):
     (4, 1.0)
     """
 
+    shares_rows = True
     stacks_over = ("step_size", "adjustment", "alpha", "minimum_weight")
 
     def __init__(

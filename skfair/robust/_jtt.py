@@ -87,6 +87,7 @@ class JTTClassifier(BaseSelecting):
     (500, 2)
     """
 
+    shares_rows = True
     stacks_over = ("upweight",)
     input_stages = ("first_net_", "error_set_")
 
@@ -164,6 +165,7 @@ class _Remembering(BaseClassifier):
     """ERM that remembers which rows it got wrong when it last saw them in training."""
 
     needs_sensitive = False
+    shares_rows = True
 
     def make_state(self, rows):
         return {"wrong": torch.zeros(int(rows["index"].max()) + 1, device=rows["y"].device)}
