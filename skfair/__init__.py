@@ -16,7 +16,7 @@ Import what you need from:
 ``skfair.metrics``                group metrics, scorers, ``group_report``
 ``skfair.model_selection``        ``FrontierSearchCV``, a whole frontier in one fit; fronts, controls
 ``skfair.inspection``             plots
-``skfair.reporting``              ``audit_report``: an audit by group as one HTML file
+``skfair.reporting``              ``audit_report``: an audit by group as one HTML file; ``model_card``
 ``skfair.datasets``               loaders and generators
 ``skfair.callbacks``              ``FairnessScoring``, best epoch, progress
 ``skfair.utils``                  ``all_estimators``
@@ -24,13 +24,13 @@ Import what you need from:
 """
 
 __version__ = "0.1.0.dev0"
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "load", "save"]
 
 
 def __getattr__(name):
-    if name != "load":
+    if name not in ("load", "save"):
         raise AttributeError(f"module 'skfair' has no attribute {name!r}")
-    from skfair.base._persistence import load  # loads torch, which an import of the package does not
+    from skfair.base import _persistence  # loads torch, which an import of the package does not
 
-    globals()["load"] = load
-    return load
+    globals()[name] = getattr(_persistence, name)
+    return globals()[name]

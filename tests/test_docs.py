@@ -14,7 +14,17 @@ from skfair.utils import all_estimators
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-SCRIPTS = ("which_method", "is_my_gain_real", "groups", "routing", "persistence", "faults", "reporting", "large_data")
+SCRIPTS = (
+    "which_method",
+    "is_my_gain_real",
+    "groups",
+    "routing",
+    "persistence",
+    "faults",
+    "reporting",
+    "large_data",
+    "model_card",
+)
 WRITTEN = sorted([*DOCS.glob("*.md"), *DOCS.glob("api/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 ESTIMATORS = [pytest.param(name, cls, id=name) for name, cls in all_estimators()]
 

@@ -59,6 +59,11 @@ class BaseClassifier(ClassifierMixin, BaseNet):
         self.positive_code(getattr(self, "pos_label", None))  # raises before anything is trained
         return codes
 
+    onnx_outputs = ("label", "probabilities")
+
+    def readout(self):
+        return lambda logits: (logits.argmax(1), torch.softmax(logits, 1))
+
     @property
     def out_features_(self):
         return self.n_classes_

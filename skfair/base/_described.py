@@ -148,7 +148,7 @@ class Reader:
 
     def __init__(self, tensors, trusted=(), device=None):
         self.tensors = tensors
-        self.trusted = {_name(value): value for value in trusted}
+        self.trusted = {_name(value): value for value in trusted if not isinstance(value, str)}
         self.device = device
 
     def net(self, described):

@@ -4,14 +4,18 @@ import json
 import os
 import tempfile
 
-__all__ = ["read_file", "write_file"]
+__all__ = ["read_file", "write_bytes", "write_file"]
 
 
 def write_file(path, tensors, kind, header):
     """Write safetensors whose header has this text, as JSON, under this kind."""
     from safetensors.torch import save
 
-    data = save(tensors, metadata={kind: json.dumps(header)})
+    write_bytes(path, save(tensors, metadata={kind: json.dumps(header)}))
+
+
+def write_bytes(path, data):
+    """Write a file at once or not at all: a temporary one beside it, then renamed."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:

@@ -1,6 +1,5 @@
 """skorch's loop over Rows and Batches: how the network is built, fed, stepped and evaluated."""
 
-import copy
 import math
 
 import numpy as np
@@ -13,6 +12,7 @@ from skfair.base._blocks import numeric_columns, one_hot_blocks
 from skfair.base._checks import check_X
 from skfair.base._diagnosis import run_guarded
 from skfair.base._evaluation import evaluation_module
+from skfair.base._handover import HandedOver
 from skfair.base._optimization import SCHEDULES, clip_gradients, restore_learning_rate, set_learning_rate
 from skfair.base._processes import SharedTraining
 from skfair.base._skorch import SkorchNet
@@ -35,7 +35,7 @@ class _State(nn.Module):
             self.register_buffer(name, tensor)
 
 
-class LoopNet(SharedTraining, SkorchNet):
+class LoopNet(SharedTraining, HandedOver, SkorchNet):
     """A net whose minibatches are Batches; the hooks that it calls are those of ``BaseNet``."""
 
     def _train(self, train, valid, *, fresh, epochs):
@@ -262,46 +262,6 @@ class LoopNet(SharedTraining, SkorchNet):
         check_is_fitted(self)
         seen = self.inputs(check_X(self, X, reset=False), training=training)
         return np.asarray(seen.toarray() if hasattr(seen, "toarray") else seen, dtype=np.float64)
-
-    only_in_training = ()  # fitted attributes that predictions do not need: left out of a file that cannot hold them
-
-    def to_torch(self):
-        """A copy of the trained network, a plain torch module on the CPU in evaluation mode.
-
-        It takes what the network sees, a float32 tensor of rows behind any preprocessing, and gives its outputs: the
-        logits of a classifier, in the order of ``classes_`` (a single one is that of the second class).
-
-        Returns
-        -------
-        torch.nn.Module
-        """
-        check_is_fitted(self)
-        return copy.deepcopy(self.module_).to("cpu").eval()
-
-    def restore(self):
-        """Make anew what a saved file does not hold, before the networks are built; see ``save``."""
-
-    def save(self, path):
-        """Write the fitted net to one file, to be read by :func:`skfair.load`.
-
-        Weights are safetensors, all else is JSON in the header of the same file. There is no pickle in it, and reading
-        it runs no code. The state of the optimizers and the callbacks are left out.
-
-        Parameters
-        ----------
-        path : str or path-like
-            A file of that name is replaced, at once or not at all.
-
-        Raises
-        ------
-        NotFittedError
-        TypeError
-            If a parameter or a fitted part cannot be written as numbers, text and classes: a module instance, a lambda,
-            a fitted estimator of another library. The message names it.
-        """
-        from skfair.base._persistence import save
-
-        save(self, path)
 
     def main_output(self, output):
         """The part of the network's output that predictions are made from."""

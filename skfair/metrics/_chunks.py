@@ -1,7 +1,8 @@
-"""A report on more rows than fit in memory: their counts add up."""
+"""A report on more rows than fit in memory, in parts or as a frame: their counts add up."""
 
 from collections.abc import Mapping
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 
@@ -15,12 +16,14 @@ __all__ = ["group_report_in_chunks"]
 
 FIELDS = ("y_true", "y_pred", "sensitive_features", "sample_weight")
 MANY = 10**6  # distinct rows
+TOO_MANY = f"more than {MANY:,} distinct rows: round the weights, or check the groups."
 
 
 def group_report_in_chunks(
-    chunks, *, n_boot=1000, confidence_level=0.95, random_state=None, min_count=10, pos_label=None
-):
-    r"""The :func:`group_report` of rows that come in parts, such as those of a table that does not fit in memory.
+    chunks, *, y_true=None, y_pred=None, sensitive_features=None, sample_weight=None, n_boot=1000, confidence_level=0.95,
+    random_state=None, min_count=10, pos_label=None,
+):  # fmt: skip
+    r"""The :func:`group_report` of rows that come in parts, or of a frame that need not fit in memory.
 
     What a report needs of the rows is how many there are of each kind (group, label, prediction, weight). These counts add
     up over the parts, and so do the resamples, which are drawn from them: the numbers are those of a report on all rows
@@ -28,9 +31,17 @@ def group_report_in_chunks(
 
     Parameters
     ----------
-    chunks : iterable of tuples or dicts
-        Each holds ``y_true``, ``y_pred``, ``sensitive_features`` and, if there are weights, ``sample_weight``, as
-        :func:`group_report` takes them. It is gone through once, and no part is kept.
+    chunks : iterable of tuples or dicts, or frame
+        Each part holds ``y_true``, ``y_pred``, ``sensitive_features`` and, if there are weights, ``sample_weight``, as
+        :func:`group_report` takes them. It is gone through once, and no part is kept. A frame is one that narwhals knows:
+        a polars LazyFrame or DataFrame, a Dask or pandas DataFrame, a pyarrow Table, ... Its own engine counts the rows; a
+        lazy one is never held as a whole.
+    y_true, y_pred : str, optional
+        Columns of a frame.
+    sensitive_features : str or list of str, optional
+        Columns of a frame.
+    sample_weight : str, optional
+        Column of a frame.
     n_boot, confidence_level, random_state, min_count, pos_label
         As in :func:`group_report`.
 
@@ -42,7 +53,7 @@ def group_report_in_chunks(
     ------
     ValueError
         As :func:`group_report`, with the number of the part; also where there is no part, where the parts differ in their
-        columns, and for intervals from very many distinct weights.
+        columns, where a frame lacks a column or its names are not given, and for intervals from very many distinct weights.
 
     Examples
     --------
@@ -52,9 +63,25 @@ def group_report_in_chunks(
         n  selection_rate
     f  20            0.50
     m  40            0.75
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"y": [1, 0, 0, 1] * 10, "p": [1, 0, 1, 1] * 10, "sex": ["f", "f", "m", "m"] * 10})
+    >>> columns = dict(y_true="y", y_pred="p", sensitive_features="sex")
+    >>> group_report_in_chunks(frame, **columns, random_state=0).by_group[["n", "selection_rate"]]
+          n  selection_rate
+    sex
+    f    20             0.5
+    m    20             1.0
     """
     check_options(n_boot, confidence_level)
-    rows = _distinct(chunks)
+    frame = nw.from_native(chunks, pass_through=True)
+    given = dict(zip(FIELDS, (y_true, y_pred, sensitive_features, sample_weight)))
+    if isinstance(frame, nw.DataFrame | nw.LazyFrame):
+        rows = _counted_by_its_engine(frame, **given)
+    elif any(value is not None for value in given.values()):
+        raise ValueError(f"names of columns are for a frame: parts of type {type(chunks).__name__} hold the values.")
+    else:
+        rows = _distinct(chunks)
     names = [name for name in rows.columns if name not in ("y_true", "y_pred", "weight", "times")]
     table = count(
         rows["y_true"].to_numpy(), rows["y_pred"].to_numpy(), rows[names],
@@ -77,10 +104,36 @@ def _distinct(chunks):
             )
         found = part if found is None else _counted(pd.concat([found, part], ignore_index=True))
         if len(found) > MANY:
-            raise ValueError(f"more than {MANY:,} distinct rows: round the weights, or check the groups.")
+            raise ValueError(TOO_MANY)
     if found is None:
         raise ValueError("chunks is empty: at least one is needed.")
     return found
+
+
+def _counted_by_its_engine(frame, y_true, y_pred, sensitive_features, sample_weight):
+    """The distinct rows of a frame, counted where the frame lives: all that is collected."""
+    groups = [sensitive_features] if isinstance(sensitive_features, str) else list(sensitive_features or [])
+    columns = [y_true, y_pred, *groups, *([] if sample_weight is None else [sample_weight])]
+    if None in columns or not groups:
+        raise ValueError("a frame needs the names of its columns: y_true=, y_pred= and sensitive_features=.")
+    known = frame.collect_schema().names()
+    if absent := [name for name in columns if name not in known]:
+        raise ValueError(f"the frame has no columns {absent}, only {known}.")
+    keys = [f"key_{j}" for j in range(len(columns))]  # a column may serve twice, and be called anything
+    rows = frame.lazy().select(nw.col(name).alias(key) for name, key in zip(columns, keys))
+    rows = rows.group_by(keys, drop_null_keys=False).agg(nw.len().alias("times")).head(MANY + 1).collect()
+    if len(rows) > MANY:
+        raise ValueError(TOO_MANY)
+    times = rows["times"].to_numpy().astype(np.int64)
+    for name, key in zip(columns[:2], keys):
+        if missing := times[pd.isna(rows[key].to_pandas())].sum():
+            raise ValueError(f"{name} has {missing} missing values (None or NaN): every row needs a label.")
+    values = [rows[key].to_native() for key in keys]
+    sensitive = sensitive_frame(rows.select(keys[2 : 2 + len(groups)]).rename(dict(zip(keys[2:], groups))).to_native())
+    found = _frame(*values[:2], sensitive, *([] if sample_weight is None else values[-1:])).assign(times=times)
+    return (
+        found.sort_values("weight", kind="stable") if "weight" in found else found
+    )  # sums do not depend on the engine
 
 
 def _fields(chunk):

@@ -137,7 +137,7 @@ class TokenTrigger(_Appended):
 
     def forward(self, x: torch.Tensor) -> Tokens:
         tokens, mask = self.embed(x)
-        more = self.delta.expand(len(tokens), -1, -1)
+        more = self.delta.expand(tokens.shape[0], -1, -1)
         if mask is not None:
             mask = torch.cat([mask, torch.ones_like(mask[:, :1]).expand(-1, len(self.delta))], 1)
         return Tokens(torch.cat([tokens, more], 1), mask)

@@ -1,7 +1,6 @@
 """The audit of a classifier as one HTML file."""
 
 import html
-import os
 from pathlib import Path
 
 import skfair
@@ -172,14 +171,9 @@ class AuditReport:
         AuditReport
             Itself.
         """
-        path = Path(path)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            part.write_text(self.html, encoding="utf-8", newline="\n")
-            os.replace(part, path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        from skfair.base._files import write_bytes
+
+        write_bytes(Path(path), self.html.encode())
         return self
 
     def _repr_html_(self):

@@ -249,9 +249,8 @@ class DVGETransformer(BaseDVGE, BaseTransformer):
     (500,)
     """
 
-    @property
-    def out_features_(self):
-        return self.n_classes_
+    out_features_ = DVGEClassifier.out_features_
+    onnx_outputs = ()  # transform is the encoder's, not the network's
 
     def fit_transform(self, X, y=None, **fit_params):
         """Fit, and return the *perturbed* codes of these rows; ``transform`` returns clean ones.

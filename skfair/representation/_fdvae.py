@@ -161,6 +161,15 @@ class FDVAETransformer(BaseVAE, BaseTwoPlayerNet):
         )  # fmt: skip
         self.recoder_.fit(mal, rows.y["y"].cpu().numpy(), sensitive_features=group, sample_weight=weight)
 
+    def readout(self):
+        recode, recoded = self.recoder_.to_torch(), self.recoder_.main_output
+
+        def read(output):
+            tal, mal, _ = self.parts(output[:, : self.n_latents_])
+            return (torch.cat([tal, recoded(recode(mal))], 1),)
+
+        return read
+
     def keep(self, Z):
         tal, mal, _ = self.parts(Z)
         return np.concatenate([tal, self.recoder_.transform(mal)], 1)

@@ -153,6 +153,14 @@ class FFVAETransformer(BaseVAE, BaseTwoPlayerNet):
         return tell_apart(self.adversary_, zb, shuffled, batch.weight, weight)
 
     # ------------------------------------------------------------------ what is left of it
+    def readout(self):
+        if self.removal == "noise":
+            raise TypeError(
+                "FFVAETransformer(removal='noise') puts noise into its codes, which are no function of X alone."
+            )
+        d, n, dropped = self.n_components, self.n_latents_, self.removal == "drop"
+        return lambda output: (output[:, :d] if dropped else torch.cat([output[:, :d], 0 * output[:, d:n]], 1),)
+
     def keep(self, Z):
         z, b = self.parts(Z)
         if self.removal == "drop":

@@ -108,6 +108,9 @@ class BaseVAE(BaseTransformer):
     def main_output(self, output):
         return torch.cat(output, -1)
 
+    def readout(self):
+        return lambda output: (output[:, : self.n_latents_],)
+
     def encode(self, X):
         """The means of all latent dimensions.
 

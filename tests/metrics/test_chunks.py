@@ -109,3 +109,102 @@ def test_many_distinct_weights():
     whole = group_report(y, p, sensitive_features=s, sample_weight=w, n_boot=0)
     found = group_report_in_chunks(parts(y, p, s, w), n_boot=0)
     pd.testing.assert_frame_equal(found.gaps, whole.gaps)
+
+
+# ---------------------------------------------------------------------- frames
+def as_polars(frame):
+    polars = pytest.importorskip("polars")
+    return polars.from_pandas(frame, nan_to_null=False)
+
+
+def as_dask(frame):
+    return pytest.importorskip("dask.dataframe").from_pandas(frame, npartitions=3)
+
+
+FRAMES = {
+    "pandas": lambda frame: frame,
+    "polars": as_polars,
+    "lazy polars": lambda frame: as_polars(frame).lazy(),
+    "dask": as_dask,
+    "pyarrow": lambda frame: as_polars(frame).to_arrow(),
+}
+NAMES = dict(y_true="y", y_pred="p", sensitive_features=["sex", "age"])
+every_frame = pytest.mark.parametrize("make", FRAMES.values(), ids=FRAMES)
+
+
+def table(n=1000):
+    y, p, s, w = rows(n)
+    return s.assign(y=y, p=p, w=w, times=1)[["times", "w", "p", "age", "y", "sex"]]
+
+
+@every_frame
+def test_a_frame_gives_the_numbers_of_its_rows(make):
+    frame = table()
+    whole = group_report(frame["y"], frame["p"], sensitive_features=frame[["sex", "age"]], random_state=0)
+    same(group_report_in_chunks(make(frame), **NAMES, random_state=0), whole)
+    one = group_report(frame["y"], frame["p"], sensitive_features=frame["sex"], n_boot=0)
+    same(group_report_in_chunks(make(frame), y_true="y", y_pred="p", sensitive_features="sex", n_boot=0), one)
+
+
+@every_frame
+def test_a_frame_with_weights(make):
+    frame = table()
+    given = dict(sensitive_features=frame[["sex", "age"]], sample_weight=frame["w"], random_state=0)
+    whole = group_report(frame["y"], frame["p"], **given)
+    found = group_report_in_chunks(make(frame), **NAMES, sample_weight="w", random_state=0)
+    pd.testing.assert_frame_equal(found.by_group, whole.by_group, rtol=1e-12)
+    pd.testing.assert_frame_equal(found.gaps, whole.gaps, rtol=1e-12)
+
+
+@every_frame
+def test_a_frame_of_words_and_of_columns_called_anything(make):
+    frame = table().rename(columns={"y": "weight", "p": "y_true", "sex": "key_0"})
+    frame = frame.assign(**{name: np.array(["no", "yes"])[frame[name]] for name in ("weight", "y_true")})
+    frame["key_0"] = frame["key_0"].astype("category")
+    whole = group_report(frame["weight"], frame["y_true"], sensitive_features=frame["key_0"], pos_label="yes", n_boot=0)
+    names = dict(y_true="weight", y_pred="y_true", sensitive_features="key_0")
+    same(group_report_in_chunks(make(frame), **names, pos_label="yes", n_boot=0), whole)
+
+
+def test_whole_numbers_with_gaps_are_labelled_as_in_the_frame():
+    frame = as_polars(table()).with_columns(code=as_polars(table())["age"].cast(int, strict=False))
+    whole = group_report(frame["y"], frame["p"], sensitive_features=frame["code"], n_boot=0)
+    for one in (frame, frame.lazy()):
+        same(group_report_in_chunks(one, y_true="y", y_pred="p", sensitive_features="code", n_boot=0), whole)
+    assert whole.by_group.index.tolist() == [1, 3, "missing"]
+
+
+def test_a_parquet_file_is_scanned(tmp_path):
+    polars = pytest.importorskip("polars")
+    frame = table()
+    as_polars(frame).write_parquet(tmp_path / "rows.parquet")
+    whole = group_report(frame["y"], frame["p"], sensitive_features=frame[["sex", "age"]], random_state=0)
+    same(group_report_in_chunks(polars.scan_parquet(tmp_path / "rows.parquet"), **NAMES, random_state=0), whole)
+
+
+@every_frame
+def test_errors_of_frames(make):
+    frame = table(100)
+    for given, words in [
+        ({}, "needs the names of its columns"),
+        ({"y_true": "y", "y_pred": "p"}, "needs the names of its columns"),
+        ({**NAMES, "sensitive_features": []}, "needs the names of its columns"),
+        ({**NAMES, "y_true": "z", "sample_weight": "v"}, r"no columns \['z', 'v'\], only \['times', 'w'"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            group_report_in_chunks(make(frame), **given)
+    holes = frame.assign(y=frame["y"].where(frame.index >= 20))
+    with pytest.raises(ValueError, match="y has 20 missing values"):
+        group_report_in_chunks(make(holes), **NAMES)
+    with pytest.raises(ValueError, match="sample_weight must be >= 0"):
+        group_report_in_chunks(make(frame.assign(w=-frame["w"])), **NAMES, sample_weight="w")
+    with pytest.raises(ValueError, match="is empty"):
+        group_report_in_chunks(make(frame[:0]), **NAMES)
+
+
+def test_names_are_for_frames(monkeypatch):
+    with pytest.raises(ValueError, match="names of columns are for a frame: parts of type list"):
+        group_report_in_chunks([([0, 1], [0, 1], ["a", "b"])], y_true="y")
+    monkeypatch.setattr("skfair.metrics._chunks.MANY", 10)
+    with pytest.raises(ValueError, match="distinct rows: round the weights"):
+        group_report_in_chunks(table(), **NAMES)
