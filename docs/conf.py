@@ -46,8 +46,8 @@ html_title = f"skfair {version}"
 html_static_path = ["_static"]
 html_css_files = ["skfair.css"]
 html_show_sourcelink = False
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "navbar_align": "left"}
-html_sidebars = {"index": []}
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "navbar_center": []}
+html_sidebars = {"index": [], "**": ["contents.html"]}
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
@@ -153,7 +153,7 @@ def read_page(app, docname, source):
         return
     if docname == "index":
         readme = (ROOT / "README.md").read_text().split("\n## More\n")[0]
-        listed = source[0].split("\n", 1)[1]
+        listed = source[0][source[0].index("## ") :]
         source[0] = readme + "\n" + listed + "\n" + contents(listed)
     if not docname.startswith("generated/"):
         source[0] = _relinked(source[0])

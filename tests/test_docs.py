@@ -15,16 +15,11 @@ from skfair.utils import all_estimators
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 SCRIPTS = (
-    "which_method",
-    "is_my_gain_real",
-    "groups",
-    "routing",
-    "persistence",
-    "faults",
-    "reporting",
-    "large_data",
-    "model_card",
-)
+    "which_method", "is_my_gain_real", "groups", "routing", "persistence", "faults", "metrics", "searching", "tabular",
+    "group_dro", "regularization", "adversarial", "without_groups", "representation", "latent_codes", "attention",
+    "augmentation", "reprogramming", "reporting", "large_data", "model_card",
+)  # fmt: skip
+WORKFLOWS = ("workflow_adult", "workflow_meps", "workflow_german")
 WRITTEN = sorted([*DOCS.glob("*.md"), *DOCS.glob("api/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 ESTIMATORS = [pytest.param(name, cls, id=name) for name, cls in all_estimators()]
 
@@ -110,7 +105,10 @@ def test_the_api_lists_every_package():
 
 # ---------------------------------------------------------------------- scripts
 def script(page):
-    """The Python blocks of a page as one script, with the page's own line numbers."""
+    """The Python blocks of a page as one script, with the page's own line numbers.
+
+    Blocks that need more than is at hand (a cluster, a pretrained model, photographs) are marked ``py``.
+    """
     lines, inside = [], False
     for line in page.read_text().splitlines():
         fence = line.startswith("```")
@@ -120,7 +118,31 @@ def script(page):
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_page_runs(name):
+def test_a_page_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write a file
+    run(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["datasets", *WORKFLOWS])
+def test_a_page_runs_on_real_data(name, real_data, tmp_path, monkeypatch):
+    if name in WORKFLOWS:
+        pytest.importorskip("skops")
+        monkeypatch.chdir(tmp_path)  # pictures, models and cards
+    run(name)
+    assert len(list(tmp_path.iterdir())) == (3 if name in WORKFLOWS else 0)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_shows_what_it_prints(name):
+    """Behind each block that prints stands what it printed."""
+    text = (DOCS / f"{name}.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```\n(\n```text\n(?!```))?", text, flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 6
+    assert all(shown for code, shown in blocks if re.search(r"^ *print\(", code, flags=re.MULTILINE))
+
+
+def run(name):
     page = DOCS / f"{name}.md"
     with sklearn.config_context():  # pages switch routing on
         exec(compile(script(page), str(page), "exec"), {"__name__": name})
