@@ -3,6 +3,7 @@
 #   make test    the test suite
 # Both make .venv from the pins in requirements/dev.txt first.
 # make docs      these pages as HTML, in docs/_build/html (in .venv-docs, from requirements/docs.txt; a minute when that is there)
+# make gallery   the same with the examples run and their pictures in it (seven minutes more; later only those that changed)
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,7 +18,7 @@ endif
 # one thread per process: the workers share the cores
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test test-all lint bench docs pins clean
+.PHONY: demo test test-all lint bench docs gallery pins clean
 
 demo: .venv/.done
 	$(BIN)/python examples/quickstart.py demo_output
@@ -35,9 +36,12 @@ lint: .venv/.done
 bench: .venv/.done
 	for file in benchmarks/[a-z]*.py; do case $$file in */common.py) ;; *) $(BIN)/python $$file || exit 1;; esac; done
 
-# Warnings are errors. SKFAIR_GALLERY=1 make docs also runs the examples, which takes some minutes.
+# Warnings are errors.
 docs: .venv-docs/.done
 	.venv-docs/bin/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+gallery: export SKFAIR_GALLERY := 1
+gallery: docs
 
 # Write the pins anew. The files name no package index.
 pins: .venv/.done

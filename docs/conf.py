@@ -1,4 +1,4 @@
-"""How sphinx builds these pages: ``make docs``. With ``SKFAIR_GALLERY=1`` the examples are run as well, which takes minutes.
+"""How sphinx builds these pages: ``make docs``. With ``SKFAIR_GALLERY=1`` (``make gallery``) the examples are run as well.
 
 The pages are written to be read on GitHub too. What the site needs besides is added here: the table of contents, from the
 links of ``index.md``; the pages that lie outside ``docs/``; and the API, from each package's ``__all__``.
@@ -97,11 +97,26 @@ autosummary_context = {"shown_members": shown_members}
 
 
 # ---------------------------------------------------------------------- gallery
+_READING_ORDER = (
+    "quickstart", "plot_grid_search", "plot_six_methods", "plot_model_card", "plot_colored_digits", "plot_without_groups",
+    "plot_rnf_meps", "plot_rnf_frontier", "plot_dvge_south_german", "plot_latent_leakage", "plot_reprogramming",
+    "plot_attention_text", "plot_attention_maps", "plot_resampling", "search_with_optuna",
+)  # fmt: skip
+
+
+def reading_order(path):
+    """Sort key of the gallery."""
+    return _READING_ORDER.index(Path(path).stem)
+
+
 sphinx_gallery_conf = {
     "examples_dirs": [str(ROOT / "examples")],
     "gallery_dirs": ["auto_examples"],
     "plot_gallery": "True" if os.environ.get("SKFAIR_GALLERY") == "1" else "False",
     "filename_pattern": "",  # all of them
+    "within_subsection_order": reading_order,
+    "capture_repr": (),  # what is printed, no value of a last line
+    "remove_config_comments": True,
     "download_all_examples": False,
     "show_signature": False,
     "abort_on_example_error": True,

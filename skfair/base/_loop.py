@@ -113,9 +113,17 @@ class LoopNet(SharedTraining, HandedOver, SkorchNet):
         """What a module's constructor is given, as far as it takes it."""
         image = {}
         if len(self.input_shape_) == 3:
+            self._check_channels(*self.input_shape_)
             image = {"in_channels": self.input_shape_[0], "image_size": self.input_shape_[-1]}
         table = {"in_features": self.in_features_, "blocks": self.input_blocks_, "numeric": self.input_numeric_}
         return {**table, "out_features": self.out_features_, **image}
+
+    def _check_channels(self, first, second, last):
+        if takes(self.module_class(), "in_channels") and last in (1, 3, 4) and first == second > 4:
+            raise ValueError(
+                f"X holds images of shape {(first, second, last)}, whose channels come last; networks expect them first: "
+                "X.transpose(0, 3, 1, 2)."
+            )
 
     def initialize_criterion(self):
         self.criterion_ = self.build("criterion", self.criterion, reduction="none")
