@@ -348,3 +348,14 @@ def test_a_module_of_the_wrong_width():
     net = small(ERMClassifier, module=torch.nn.Linear(3, 2))
     with pytest.raises((ValueError, RuntimeError), match="120x4|32x4"):
         net.fit(*rows()[:2])
+
+
+@pytest.mark.parametrize("module", ["cnn", "resnet18"])
+def test_channels_last(module):
+    X = np.random.default_rng(0).random((20, 8, 8, 3))
+    net = small(ERMClassifier, module=module, max_epochs=1, early_stopping=False)
+    with pytest.raises(
+        ValueError, match=r"images of shape \(8, 8, 3\), whose channels come last.*transpose\(0, 3, 1, 2\)"
+    ):
+        net.fit(X, np.arange(20) % 2)
+    net.fit(X.transpose(0, 3, 1, 2), np.arange(20) % 2)

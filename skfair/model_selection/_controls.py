@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 from ..metrics._random import as_generator
 from ._pareto import frontier_frame
-from ._post_hoc import Scores, at_thresholds, check_thresholds, names_of, score_of
+from ._post_hoc import Scores, Trained, at_thresholds, check_thresholds, names_of, score_of
 
 __all__ = ["trivial_controls"]
 
@@ -141,8 +141,8 @@ def trivial_controls(
         return _frames(search.fit(X, y, **params).cv_results_, controls, splits)
 
     controls = evaluate(
-        estimator,
-        lambda fitted: _models(fitted, thresholds, classes),
+        Trained(estimator),
+        lambda fitted: _models(fitted.estimator_, thresholds, classes),
         ("unmitigated", None, [None]),
         ("raised threshold", "threshold", thresholds),
         ("constant", "class", classes),

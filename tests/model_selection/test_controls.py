@@ -7,6 +7,7 @@ from common import rows, small, toy
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import make_classification
 from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, ShuffleSplit, StratifiedKFold, check_cv
 from sklearn.pipeline import make_pipeline
@@ -266,6 +267,14 @@ def test_three_classes():
         trivial_controls(LogisticRegression(), X, y, scoring="accuracy")
     controls = trivial_controls(LogisticRegression(), X, y, scoring="accuracy", cv=3, thresholds=())
     assert [len(frame) for frame in controls.values()] == [1, 3]
+
+
+def test_a_frozen_model(routing, data):
+    X, y, s = data
+    fitted = LogisticRegression().fit(X, y)
+    found = trivial_controls(FrozenEstimator(fitted), X, y, scoring=SCORING, cv=CV, sensitive_features=s)
+    by_hand = np.mean([fitted.score(X[test], y[test]) for _, test in CV.split(X, y)])
+    assert found["unmitigated"]["mean_accuracy"].item() == pytest.approx(by_hand)
 
 
 def test_no_groups_to_shuffle(data):
