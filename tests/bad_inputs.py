@@ -712,7 +712,7 @@ PARAMETERS = [
     ("callbacks", "nonsense", Refuses("callbacks must be a list of skorch callbacks, got 'nonsense'")),
     ("checkpoint", 3, Refuses("checkpoint must be the path of a file in a folder that exists, got 3")),
     ("device", "cuda:99", Refuses("device='cuda:99' is not present")),
-    ("device", "gpu", Refuses("device='gpu' is no device; use 'auto', 'cpu' or 'cuda'")),
+    ("device", "gpu", Refuses("device='gpu' is no device; use 'auto', 'cpu', 'cuda' or 'accelerate'")),
     (
         "random_state",
         "today",
@@ -863,9 +863,9 @@ def line(case):
             wrong.append(f"{case.section}, {case.name}: {name}: {error}")
     if wrong:
         raise Wrong("\n".join(wrong))
-    answers = sorted(found.items(), key=lambda item: -len(item[1]))
+    answers = sorted(found.items(), key=lambda item: len(item[1]))  # the most common last: "the other 20"
     whole = len(asked(case))
-    parts = [f"{who(names, whole, i == 0)}: {words}" for i, (words, names) in enumerate(answers)]
+    parts = [f"{who(names, whole, i == len(answers) - 1)}: {words}" for i, (words, names) in enumerate(answers)]
     return f"{start(case)} {'<br>'.join(parts).replace('|', chr(92) + '|')} |"
 
 
