@@ -34,7 +34,7 @@ def _read(features):
         features = pd.DataFrame(features)
     if isinstance(features, np.ma.MaskedArray):
         features = np.where(np.ma.getmaskarray(features), None, features.data.astype(object))  # hidden: missing
-    if hasattr(features, "columns") and len(set(features.columns)) < len(features.columns):
+    if isinstance(features, pd.DataFrame) and len(set(features.columns)) < len(features.columns):
         raise ValueError(f"sensitive_features must have columns of different names, got {list(features.columns)}.")
     native = nw.from_native(features, allow_series=True, pass_through=True)
     if isinstance(native, nw.Series):

@@ -151,6 +151,7 @@ def test_erm_needs_no_sensitive_features():
 
 @every_estimator
 @pytest.mark.filterwarnings("ignore:The number of unique classes")  # of a stage that tells the groups apart
+@pytest.mark.filterwarnings("ignore:sensitive feature 'sensitive_feature_0'")  # of one that is given their codes
 def test_hundreds_of_float_groups_warn(cls):  # not thousands: RNF picks a partner of each group, n x n numbers a time
     X, y, _ = rows(300)
     net = small(cls, early_stopping=False, batch_size=-1, max_epochs=1, **with_base(cls))

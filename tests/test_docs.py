@@ -117,7 +117,10 @@ def script(page):
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in ("searching", "reprogramming"))) for name in SCRIPTS],
+)
 def test_a_page_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write a file
     run(name)

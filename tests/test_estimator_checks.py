@@ -7,11 +7,19 @@ from sklearn.linear_model import LogisticRegression
 
 from skfair.base import BaseClassifier
 from skfair.regularization import RegularizedClassifier
+from skfair.representation import VAETransformer
+from skfair.robust import ERMClassifier
 from skfair.utils.estimator_checks import check_estimator, estimator_checks_generator, parametrize_with_checks
 
 pytestmark = RIGHTLY_WARNED
 
 
+@parametrize_with_checks([small(cls, max_epochs=1) for cls in (ERMClassifier, RegularizedClassifier, VAETransformer)])
+def test_nets_keep_what_skfair_promises(check):
+    check()
+
+
+@pytest.mark.slow
 @parametrize_with_checks([small(cls, max_epochs=1) for _, cls in all_nets()])
 def test_every_net_keeps_what_skfair_promises(check):
     check()

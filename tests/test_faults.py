@@ -165,7 +165,11 @@ def test_nets_that_run_out_of_memory_alone_fail_as_any_other():
 
 # ---------------------------------------------------------------------- Ctrl-C
 def ctrl_c():
-    signal.raise_signal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore it
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Pressing(ERMClassifier):

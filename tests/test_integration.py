@@ -88,9 +88,7 @@ def test_the_search_of_the_readme(routing):
         {"groupdroclassifier__early_stopping": [gap]},
     ]
     scoring = {"accuracy": "accuracy", "gap": gap}
-    search = GridSearchCV(
-        model, grid, cv=CV, n_jobs=2, scoring=scoring, refit=best_within(gap=1.0), error_score="raise"
-    )
+    search = GridSearchCV(model, grid, cv=CV, scoring=scoring, refit=best_within(gap=1.0), error_score="raise")
     search.fit(X, y, sensitive_features=A)
     results = search.cv_results_
     assert len(results["params"]) == 6

@@ -38,7 +38,7 @@ def check_readable(X):
         kind = "None" if X is None else type(X).__name__
         raise TypeError(f"X must be an array, a DataFrame, a sparse matrix or a list of rows, got {kind}.")
     check_unmasked("X", X)
-    if hasattr(X, "columns"):
+    if isinstance(X, pd.DataFrame):
         twice = [name for name, times in Counter(X.columns).items() if times > 1]
         if twice:
             raise ValueError(f"X must have columns of different names, got {twice} several times.")

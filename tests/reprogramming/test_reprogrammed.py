@@ -1250,7 +1250,7 @@ def test_the_trigger_is_there_after_fit_alone(base):
         ("base_epochs", 0, "base_epochs must be an integer >= 1, got 0"),
         ("base_lr", 0.0, "base_lr must be a number > 0, got 0.0"),
         ("strength", -0.1, "strength must be a number >= 0, got -0.1"),
-        ("adversary_lr", 0.0, "adversary_lr must be a number > 0, got 0.0"),
+        ("adversary_lr", 0.0, "adversary_lr must be a number > 0 and < inf, got 0.0"),
         ("trigger__init", "zeros", "init must be one of.*got 'zeros'"),
     ],
 )
