@@ -9,6 +9,14 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `import common`
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """scikit-learn trains each classifier to a given accuracy three times; the two on mapped arrays are slow tests."""
+    for item in items:
+        if "check_classifiers_train(readonly_memmap" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def routing():
     """scikit-learn's metadata routing, switched on for the length of a test."""

@@ -94,6 +94,7 @@ def _export(net):
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(torch|onnx|onnxscript)\.")
+            warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)  # torch 2.11 warns itself
             program = torch.onnx.export(
                 module, (rows,), dynamo=True, verbose=False, input_names=["X"], output_names=list(net.onnx_outputs),
                 dynamic_shapes=({0: torch.export.Dim("rows")},),
