@@ -11,9 +11,9 @@ torch.set_num_threads(1)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """scikit-learn trains each classifier to a given accuracy three times; the two on mapped arrays are slow tests."""
+    """Checks of scikit-learn that repeat another one, on mapped arrays or the other kind of sparse rows, are slow tests."""
     for item in items:
-        if "check_classifiers_train(readonly_memmap" in item.name:
+        if "check_classifiers_train(readonly_memmap" in item.name or "check_estimator_sparse_matrix" in item.name:
             item.add_marker(pytest.mark.slow)
 
 

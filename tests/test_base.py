@@ -177,7 +177,13 @@ def test_predict_takes_no_sensitive_features(cls):
 # ---------------------------------------------------------------------- labels
 @every_classifier
 @pytest.mark.parametrize(
-    ("no", "yes"), [("bad", "good"), (False, True), (-1.0, 1.0), (3, 8)], ids=["str", "bool", "float", "int"]
+    ("no", "yes"),
+    [
+        pytest.param("bad", "good", id="str"),
+        pytest.param(False, True, id="bool"),
+        pytest.param(-1.0, 1.0, id="float", marks=pytest.mark.slow),
+        pytest.param(3, 8, id="int", marks=pytest.mark.slow),
+    ],
 )
 def test_labels_of_any_type(cls, no, yes):
     X, y, s = rows()
@@ -462,7 +468,15 @@ def test_early_stopping_on_the_loss_keeps_the_best_epoch(cls):
 
 
 @every_classifier
-@pytest.mark.parametrize("watched", ["accuracy", "equalized_odds_difference", "worst_group_accuracy", "function"])
+@pytest.mark.parametrize(
+    "watched",
+    [
+        "accuracy",
+        pytest.param("equalized_odds_difference", marks=pytest.mark.slow),
+        "worst_group_accuracy",
+        pytest.param("function", marks=pytest.mark.slow),
+    ],
+)
 def test_early_stopping_on_a_score_keeps_the_best_epoch(cls, watched):
     seen = []
 
@@ -700,7 +714,14 @@ def joblib_round_trip(net):
     return joblib.load(buffer)
 
 
-@pytest.mark.parametrize("travel", [lambda net: pickle.loads(pickle.dumps(net)), copy.deepcopy, joblib_round_trip])
+@pytest.mark.parametrize(
+    "travel",
+    [
+        lambda net: pickle.loads(pickle.dumps(net)),
+        copy.deepcopy,
+        pytest.param(joblib_round_trip, marks=pytest.mark.slow),  # pickle, in another wrapping
+    ],
+)
 @every_estimator
 def test_copies_predict_alike(cls, travel):
     X, y, s = rows()

@@ -114,7 +114,13 @@ def test_the_search_of_the_readme(routing):
         assert results["split0_test_gap"][index] == pytest.approx(-found)
 
 
-@every_classifier
+@pytest.mark.parametrize(
+    "cls",
+    [
+        pytest.param(cls, id=name, marks=[pytest.mark.slow] * (name not in ("ERMClassifier", "AdversarialClassifier")))
+        for name, cls in all_nets("classifier")
+    ],
+)
 def test_grid_search_over_the_parts(cls, routing):
     X, y, s = rows()
     shapes = grid_of_shapes(cls, (4,), (8, 8))
