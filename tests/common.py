@@ -106,6 +106,12 @@ def small(cls, **parameters):
     return quick(cls, **{"max_epochs": 2, "sensitive_columns": None, **parameters})
 
 
+def a_few_fast(nets):
+    """Nets as parameters of a test that says the same of all: those that share the most code with others run always."""
+    fast = ("AdversarialClassifier", "ERMClassifier", "GroupDROClassifier", "JTTClassifier", "RegularizedClassifier")
+    return [pytest.param(cls, id=name, marks=[pytest.mark.slow] * (name not in fast)) for name, cls in nets]
+
+
 def rows(n=120, seed=0):
     """X (n, 4), labels that X decides but for noise, and groups "f" and "m" that the second column betrays."""
     rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from common import RIGHTLY_WARNED, all_nets, first_linear, grid_of_shapes, rows, same_weights, small
+from common import RIGHTLY_WARNED, a_few_fast, all_nets, first_linear, grid_of_shapes, rows, same_weights, small
 from fairlearn.metrics import MetricFrame
 from fairlearn.postprocessing import ThresholdOptimizer
 from sklearn.base import clone
@@ -30,7 +30,7 @@ from skfair.robust import ERMClassifier, GroupDROClassifier
 pytestmark = RIGHTLY_WARNED
 
 
-every_classifier = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_nets("classifier")])
+every_classifier = pytest.mark.parametrize("cls", a_few_fast(all_nets("classifier")))
 every_estimator = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in all_nets()])
 CV = StratifiedKFold(3, shuffle=True, random_state=0)
 
@@ -114,13 +114,7 @@ def test_the_search_of_the_readme(routing):
         assert results["split0_test_gap"][index] == pytest.approx(-found)
 
 
-@pytest.mark.parametrize(
-    "cls",
-    [
-        pytest.param(cls, id=name, marks=[pytest.mark.slow] * (name not in ("ERMClassifier", "AdversarialClassifier")))
-        for name, cls in all_nets("classifier")
-    ],
-)
+@every_classifier
 def test_grid_search_over_the_parts(cls, routing):
     X, y, s = rows()
     shapes = grid_of_shapes(cls, (4,), (8, 8))

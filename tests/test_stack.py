@@ -10,7 +10,19 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from common import RIGHTLY_WARNED, SomeGroups, all_nets, attends, output, plain, quick, rows, small, with_base
+from common import (
+    RIGHTLY_WARNED,
+    SomeGroups,
+    a_few_fast,
+    all_nets,
+    attends,
+    output,
+    plain,
+    quick,
+    rows,
+    small,
+    with_base,
+)
 from sklearn.linear_model import LogisticRegression
 from skorch.callbacks import Callback, EarlyStopping, Freezer, GradientNormClipping, LRScheduler
 
@@ -27,7 +39,7 @@ pytestmark = RIGHTLY_WARNED
 
 
 STACKABLE = {name: cls for name, cls in all_nets() if cls.stacks_over is not None}
-every_stackable = pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in STACKABLE.items()])
+every_stackable = pytest.mark.parametrize("cls", a_few_fast(STACKABLE.items()))
 
 # what else a published method can do, and must do in a stack; a method that is not here is tested with its defaults
 OTHER = {
