@@ -119,13 +119,17 @@ class SharedTraining:
         stop = None
         try:
             super().notify(method_name, **kwargs)
-        except KeyboardInterrupt as stopped:  # a callback stops its net
+        except KeyboardInterrupt as stopped:  # a callback stops its net, or the user all of them
             if method_name != "on_epoch_end":
                 raise
             stop = stopped
-        if method_name == "on_epoch_end" and any(_of_all(stop is not None)):
+        ended = _of_all(stop and hasattr(stop, "by_callback")) if method_name == "on_epoch_end" else []
+        if any(by_callback is not None for by_callback in ended):
             stop = stop or KeyboardInterrupt()
-            stop.by_callback = True
+            if (
+                False not in ended
+            ):  # else somebody has pressed Ctrl-C: an interrupt in all processes, whose checkpoint stays
+                stop.by_callback = True
             raise stop
         if method_name == "on_train_end" and not self.interrupted_:
             self._take_over()  # equal already, but for kernels that round differently each time
