@@ -85,6 +85,12 @@ def alike_though_the_processes_are_not(first, second):
         assert_same(first[name], second[name], rtol=0, atol=0)
     assert first["epochs of stop"] == second["epochs of stop"] == 2  # one was stopped: all are
     assert first["interrupted"] is second["interrupted"] is False
+    for name in ("pressed for both", "pressed for alone"):
+        (stopped, went_on), (other, other_went_on) = first[name], second[name]
+        assert stopped.pop("ends") == other.pop("ends") == [True, 2, True]  # no process waits for one that has left
+        assert_same(stopped, other, rtol=0, atol=0)
+        assert_same(went_on, other_went_on, rtol=0, atol=0)
+        assert_same(went_on, first["without a crash"], rtol=0, atol=0)
     assert_same(first["checkpoint"], first["without a crash"], rtol=0, atol=0)
     assert first["kept"] == ["state"]
     assert first["files"] == []

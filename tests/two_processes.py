@@ -6,7 +6,9 @@ python two_processes.py folder      # writes folder/<rank>.pkl; RANK, WORLD_SIZE
 import functools
 import os
 import pickle
+import signal
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -126,6 +128,34 @@ class StopHere(Callback):
             raise KeyboardInterrupt
 
 
+class Pressed(Callback):
+    """In the second epoch's first step of one process, somebody presses Ctrl-C for both, or for this one alone."""
+
+    def __init__(self, rank, pids):
+        self.rank, self.pids = rank, pids
+
+    def on_batch_end(self, net, training, **kwargs):
+        if training and os.environ["RANK"] == self.rank and len(net.history) == 2 and not self.done:
+            self.done = True
+            for pid in self.pids:
+                os.kill(pid, signal.SIGINT)
+                time.sleep(0.01)
+
+    done = False
+
+
+def interrupted(folder, rank, **own):
+    """A training that is interrupted in its second epoch; then the same one, which goes on."""
+    X, y, s = data()
+    shared = {**PLAIN, "device": "accelerate", "checkpoint": folder / "pressed", **own}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore it
+    net = ERMClassifier(**shared).fit(X, y, sensitive_features=s)
+    after = signal.signal(signal.SIGINT, before)
+    again = ERMClassifier(**{**shared, "callbacks": None}).fit(X, y, sensitive_features=s)
+    default = after is signal.default_int_handler
+    return seen(net) | {"ends": [net.interrupted_, len(net.history), default]}, seen(again)
+
+
 def attempt(**own):
     """The error of a fit."""
     X, y, s = data()
@@ -136,7 +166,7 @@ def attempt(**own):
         return f"{type(error).__name__}: {error}"
 
 
-def together(folder, rank):
+def together(folder, rank, pids):
     """Fits that must end alike in all processes, though the processes are not alike."""
     X, y, s = data()
     shared = {**PLAIN, "device": "accelerate"}
@@ -155,16 +185,19 @@ def together(folder, rank):
     found["checkpoint"] = seen(ERMClassifier(**shared, checkpoint=state).fit(X, y, sensitive_features=s))
     found["files"] = sorted(path.name for path in folder.glob("state*"))
     found["without a crash"] = seen(ERMClassifier(**shared).fit(X, y, sensitive_features=s))
+    for name, pressing, of in (("both", "0", pids), ("alone", "1", pids[1:])):
+        found[f"pressed for {name}"] = interrupted(folder, rank, callbacks=[Pressed(pressing, of)])
     found["epochs of stop"], found["interrupted"] = len(nets["stop"].history), nets["stop"].interrupted_
     return found, nets["dropout"]
 
 
 def main(folder):
     from accelerate import PartialState
+    from accelerate.utils import gather_object
 
     rank = int(os.environ["RANK"])
     found = {"trained": trained("accelerate")}
-    found["together"], net = together(folder, rank)
+    found["together"], net = together(folder, rank, gather_object([os.getpid()]))
     X, y, s = data()
     shifted = dict(X=X + rank)
     found["errors"] = [attempt(rows=shifted), attempt(module=debiased)]

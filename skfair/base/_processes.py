@@ -12,6 +12,7 @@ import torch
 
 from skfair._data import Rows
 from skfair.base._batch_norm import whole_batch_norms
+from skfair.base._ending import Ending
 from skfair.modules import DebiasedAttention
 
 __all__ = ["SharedTraining", "launched"]
@@ -92,7 +93,10 @@ class SharedTraining:
         return _gathered(own, shares, rank)
 
     def share_gradients(self):
-        """Sum the network's gradients over the processes. Those of the criterion are of all rows already."""
+        """Sum the network's gradients over the processes, and end the training if one of them was asked to.
+
+        Those of the criterion are of all rows already.
+        """
         parameters = [] if self.processes() is None else [p for p in self.module_.parameters() if p.requires_grad]
         if not parameters:
             return
@@ -101,36 +105,42 @@ class SharedTraining:
         with torch.no_grad():
             own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
             there = own[0].new_tensor([float(p.grad is not None) for p in parameters])
-            *total, there = reduce(torch.cat([*(g.flatten() for g in own), there]), "sum").split(
-                [*(p.numel() for p in parameters), len(parameters)]
+            flags = self._ending.flags(own[0])
+            *total, there, flags = reduce(torch.cat([*(g.flatten() for g in own), there, flags]), "sum").split(
+                [*(p.numel() for p in parameters), len(parameters), len(flags)]
             )
+            self._ending.hear(flags)
             lacks = any(p.grad is None for p in parameters)
             for k, p in enumerate(parameters):
                 if not lacks or there[k] > 0:  # what no process has used stays without one
                     p.grad = own[k].copy_(total[k].view(p.shape))
 
     # ------------------------------------------------------------------ begin, go on and end together
+    _ending = None  # while the loop runs
+
+    def fit_loop(self, *args, **kwargs):
+        if self.processes() is None:
+            return super().fit_loop(*args, **kwargs)
+        try:
+            with Ending() as vars(self)["_ending"]:
+                return super().fit_loop(*args, **kwargs)
+        finally:
+            del vars(self)["_ending"]
+
     def notify(self, method_name, **kwargs):
         several = self.processes()
         if several is None:
             return super().notify(method_name, **kwargs)
         if method_name == "on_train_begin":
             self._begin_together(kwargs["X"])
-        stop = None
         try:
             super().notify(method_name, **kwargs)
-        except KeyboardInterrupt as stopped:  # a callback stops its net, or the user all of them
-            if method_name != "on_epoch_end":
+        except KeyboardInterrupt as stop:  # a callback stops its net
+            if self._ending is None:
                 raise
-            stop = stopped
-        ended = _of_all(stop and hasattr(stop, "by_callback")) if method_name == "on_epoch_end" else []
-        if any(by_callback is not None for by_callback in ended):
-            stop = stop or KeyboardInterrupt()
-            if (
-                False not in ended
-            ):  # else somebody has pressed Ctrl-C: an interrupt in all processes, whose checkpoint stays
-                stop.by_callback = True
-            raise stop
+            self._ending.ask(stop)
+        if method_name == "on_epoch_end":
+            self._ending.end_if(max(_of_all(self._ending.asked)))
         if method_name == "on_train_end" and not self.interrupted_:
             self._take_over()  # equal already, but for kernels that round differently each time
 

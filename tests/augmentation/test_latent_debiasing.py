@@ -931,8 +931,11 @@ def test_the_global_generators_stay():
     np.random.seed(3)  # noqa: NPY002
     torch.manual_seed(3)
     before = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    vae = VAETransformer(n_components=3, max_epochs=1, module__hidden=(8,))
-    resampled(generator=VAEGenerator(vae, decoding="sample"), classifier=ERMClassifier(max_epochs=1), random_state=None)
+    # a small beta and the same nets each time: an autoencoder that gives up its dimensions has nothing to pair
+    vae = VAETransformer(n_components=3, beta=0.1, max_epochs=10, lr=0.02, module__hidden=(16,), random_state=0)
+    classifier = ERMClassifier(max_epochs=10, lr=0.02, random_state=0)
+    generator = VAEGenerator(vae, decoding="sample")
+    resampled(*rows(correlation=0.5), generator=generator, classifier=classifier, random_state=None)
     assert_array_equal(np.random.get_state()[1], before[0][1])  # noqa: NPY002
     assert np.random.get_state()[2:] == before[0][2:]  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), before[1])
