@@ -238,7 +238,7 @@ def test_a_stack_equals_single_fits(cls, other):
     assert min(differences(nets[:: len(varied(cls)) if idle else 1], rows()[0])) > 1e-6  # else equality shows nothing
 
 
-@every_variant
+@every_variant_if_slow
 def test_a_stack_of_one_equals_the_single_fit(cls, other):
     assert_stack_equals_fits(make_nets(cls, [varied(cls)[-1]], seeds=[3], **other), data_of(*rows()), atol=1e-6)
 
