@@ -11,6 +11,7 @@ import pandas as pd
 
 __all__ = [
     "MISSING", "SensitiveEncoder", "column_positions", "encode_column", "read_columns", "select_columns", "sensitive_frame",
+    "warn_if_reordered",
 ]  # fmt: skip
 
 MISSING = "missing"
@@ -147,6 +148,26 @@ def sensitive_frame(sensitive_features, n_rows=None):
     if n_rows is not None and lengths != {n_rows}:
         raise ValueError(f"sensitive_features has {sorted(lengths)[0]} rows, but X has {n_rows}.")
     return pd.DataFrame({str(name): column for name, column in zip(names, columns, strict=True)})
+
+
+def warn_if_reordered(sensitive_features, **rows):
+    """Warn if pandas objects have the row labels of the sensitive features in another order: position alone counts."""
+    theirs = getattr(sensitive_features, "index", None)
+    if not isinstance(theirs, pd.Index) or not theirs.is_unique:
+        return
+    for name, value in rows.items():
+        index = getattr(value, "index", None)
+        if not isinstance(index, pd.Index) or len(index) != len(theirs) or index.equals(theirs):
+            continue
+        if index.is_unique and index.isin(theirs).all():
+            warnings.warn(
+                f"sensitive_features has the row labels of {name} in another order, and rows are matched by position, not "
+                f"by label. Pass sensitive_features.loc[{name}.index], or, if the order is right, "
+                "sensitive_features.to_numpy().",
+                UserWarning,
+                stacklevel=3,
+            )
+            return
 
 
 class SensitiveEncoder:

@@ -69,7 +69,8 @@ class FairnessScoring(Callback):
     name : str, optional
         The column of the history; by default ``valid_<score>`` or ``train_<score>``.
     use : {"valid", "train"}, default="valid"
-        Which rows are scored. Without held-out rows ("valid" and ``early_stopping=False``) nothing is recorded.
+        Which rows are scored. Without held-out rows ("valid" and ``early_stopping=False``) nothing is recorded, and a
+        warning says so.
 
     Examples
     --------
@@ -98,6 +99,15 @@ class FairnessScoring(Callback):
         self.name_ = self.name or f"{self.use}_{label}"
         self.score_ = resolve_score(self.score)
         return self
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        if self.use == "valid" and X is not None and X[1] is None:
+            warnings.warn(
+                f"FairnessScoring({self.name_!r}) records nothing, as no rows are held out: set early_stopping (to the same "
+                "score, if you like), or use='train'.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         from skfair.metrics import UndefinedGapWarning

@@ -352,6 +352,25 @@ def test_a_module_of_the_wrong_width():
 
 
 @pytest.mark.parametrize("module", ["cnn", "resnet18"])
+@pytest.mark.parametrize("shape", [(8, 8), (64,)])
+def test_images_without_channels(module, shape):
+    X = np.random.default_rng(0).random((20, *shape))
+    net = small(ERMClassifier, module=module, max_epochs=1, early_stopping=False)
+    with pytest.raises(ValueError, match=rf"\(n, channels, height, width\).*{re.escape(str(shape))}.*X\[:, None\]"):
+        net.fit(X, np.arange(20) % 2)
+    net.fit(X.reshape(20, 1, 8, 8), np.arange(20) % 2)
+
+
+def test_a_device_that_torch_does_not_have():
+    import torch
+
+    if torch.backends.mps.is_available():
+        pytest.skip("it is there")
+    with pytest.raises(ValueError, match="device='mps' is not present"):
+        small(ERMClassifier, device="mps").fit(*rows()[:2])
+
+
+@pytest.mark.parametrize("module", ["cnn", "resnet18"])
 def test_channels_last(module):
     X = np.random.default_rng(0).random((20, 8, 8, 3))
     net = small(ERMClassifier, module=module, max_epochs=1, early_stopping=False)

@@ -39,8 +39,18 @@ from common import (
 )
 from sklearn import config_context
 from sklearn.base import clone
-from skorch.callbacks import Callback, EpochScoring, GradientNormClipping, LRScheduler
+from sklearn.metrics import accuracy_score, make_scorer
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    Checkpoint,
+    EpochScoring,
+    GradientNormClipping,
+    LRScheduler,
+    TrainEndCheckpoint,
+)
 
+from skfair.augmentation import LatentDebiasingSampler, PCAGenerator, Resampled
 from skfair.base import BaseClassifier
 from skfair.callbacks import FairnessScoring
 from skfair.functional import weighted_mean
@@ -599,6 +609,38 @@ def test_skorch_epoch_scoring_of_a_function(cls):
     assert values[-1] == pytest.approx(width_score(net, None))
 
 
+@pytest.mark.parametrize(
+    ("callback", "match"),
+    [
+        (EpochScoring("roc_auc"), r"EpochScoring\('roc_auc'\).*FairnessScoring"),
+        (EpochScoring(None), "EpochScoring.*FairnessScoring"),
+        (EpochScoring(make_scorer(accuracy_score)), "EpochScoring.*FairnessScoring"),
+        (BatchScoring("accuracy"), "BatchScoring.*FairnessScoring"),
+        (Checkpoint(), "Checkpoint.*'valid_loss_best'.*early_stopping=True.*monitor=None"),
+    ],
+)
+def test_callbacks_of_skorch_that_find_nothing_are_refused(callback, match):
+    net = small(ERMClassifier, callbacks=[("own", callback)])
+    with pytest.raises(ValueError, match=match):
+        net.fit(*rows()[:2])
+    assert not hasattr(net, "module_")
+
+
+def test_checkpoints_of_skorch(tmp_path):
+    X, y, _ = rows()
+    each = Checkpoint(dirname=tmp_path / "each", monitor=None)
+    end = TrainEndCheckpoint(dirname=tmp_path / "end")
+    net = small(ERMClassifier, max_epochs=3, early_stopping=False, callbacks=[each, end]).fit(X, y)
+    assert same_weights(net, small(ERMClassifier, max_epochs=3, early_stopping=False).fit(X, y))
+    other = small(ERMClassifier, max_epochs=1, early_stopping=False, random_state=9).fit(X, y)
+    assert other.device == "auto"
+    for kept in ({"checkpoint": each}, {"f_params": tmp_path / "end" / "train_end_params.pt"}):
+        other.load_params(**kept)
+        assert same_weights(net, other)
+        assert other.device == "auto"
+        other.partial_fit(X, y)
+
+
 @every_classifier
 def test_fairness_scoring_of_the_training_rows(cls):
     X, y, s = rows()
@@ -608,6 +650,41 @@ def test_fairness_scoring_of_the_training_rows(cls):
 
     gap = demographic_parity_difference(y, net.predict(X), sensitive_features=s)
     assert net.history[-1, "train_demographic_parity_difference"] == pytest.approx(-gap)
+
+
+def test_fairness_scoring_says_that_it_has_no_rows():
+    with pytest.warns(UserWarning, match="valid_accuracy.*no rows are held out.*use='train'"):
+        net = fitted(ERMClassifier, callbacks=[FairnessScoring("accuracy")], early_stopping=False, max_epochs=1)
+    assert "valid_accuracy" not in net.history[-1]
+    fitted(ERMClassifier, callbacks=[FairnessScoring("accuracy")], early_stopping=True, max_epochs=1)
+
+
+REORDERED = {
+    "X": (pd.DataFrame, np.asarray),
+    "y": (np.asarray, pd.Series),
+}
+
+
+@pytest.mark.parametrize("name", REORDERED)
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_resample", "Resampled"])
+def test_groups_in_another_order_are_noticed(name, method):
+    """Labels of rows that are the same, in another order: most likely the groups of other people."""
+    (X, y, s), (frame, series) = rows(), REORDERED[name]
+    order = np.random.default_rng(0).permutation(len(y))
+    sampler = LatentDebiasingSampler(PCAGenerator(), n_hyperplane=200, n_check=50, random_state=0)
+    call = {
+        "fit_resample": sampler.fit_resample,
+        "Resampled": Resampled(sampler, small(ERMClassifier, max_epochs=1)).fit,
+    }.get(method) or getattr(small(ERMClassifier, max_epochs=1), method)
+    with pytest.warns(UserWarning, match=rf"row labels of {name} in another order"):
+        call(frame(X), series(y), sensitive_features=pd.Series(s)[order])
+    # shuffled together, as they should be; and an order that the user vouches for
+    call(
+        frame(X)[order] if name == "y" else frame(X).loc[order],
+        series(y)[order],
+        sensitive_features=pd.Series(s)[order],
+    )
+    call(frame(X), series(y), sensitive_features=pd.Series(s)[order].to_numpy())
 
 
 @every_estimator

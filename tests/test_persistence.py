@@ -220,3 +220,9 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
         net.save(path)
     assert path.read_bytes() == whole
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    net = small(ERMClassifier).fit(*rows()[:2])
+    with pytest.raises(FileNotFoundError, match=r"net\.skfair cannot be written: there is no folder .*no"):
+        net.save(tmp_path / "no" / "net.skfair")

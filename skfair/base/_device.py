@@ -21,7 +21,16 @@ def resolve_device(device):
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if resolved.type == "cuda" and (resolved.index or 0) >= count:
         raise ValueError(f"device={device!r} is not present: torch sees {count} CUDA devices. Use 'auto' or 'cpu'.")
+    if resolved.type not in ("cpu", "cuda"):
+        _check_present(device, resolved)
     return _with_index(resolved)
+
+
+def _check_present(device, resolved):
+    try:
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError) as error:  # as the backend likes
+        raise ValueError(f"device={device!r} is not present: {error} Use 'auto' or 'cpu'.") from error
 
 
 def _with_index(device):

@@ -16,6 +16,8 @@ def write_file(path, tensors, kind, header):
 
 def write_bytes(path, data):
     """Write a file at once or not at all: a temporary one beside it, then renamed."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}.")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:

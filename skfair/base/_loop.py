@@ -112,11 +112,23 @@ class LoopNet(SharedTraining, HandedOver, SkorchNet):
     def module_arguments(self):
         """What a module's constructor is given, as far as it takes it."""
         image = {}
+        self._check_is_image()
         if len(self.input_shape_) == 3:
             self._check_channels(*self.input_shape_)
             image = {"in_channels": self.input_shape_[0], "image_size": self.input_shape_[-1]}
         table = {"in_features": self.in_features_, "blocks": self.input_blocks_, "numeric": self.input_numeric_}
         return {**table, "out_features": self.out_features_, **image}
+
+    def _check_is_image(self):
+        module = self.module_class()
+        own = getattr(getattr(module, "func", module), "__module__", "").startswith("skfair.modules")
+        if own and takes(module, "in_channels") and len(self.input_shape_) != 3:
+            name = getattr(module, "__name__", repr(module))
+            raise ValueError(
+                f"module={name} reads images, X of shape (n, channels, height, width), but a row of X has the shape "
+                f"{self.input_shape_}. X[:, None] adds the channel of grey images; X.reshape(len(X), 1, height, width) "
+                "unfolds flat ones."
+            )
 
     def _check_channels(self, first, second, last):
         if takes(self.module_class(), "in_channels") and last in (1, 3, 4) and first == second > 4:

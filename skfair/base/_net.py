@@ -7,6 +7,7 @@ from torch import nn
 from skfair._data import make_rows, split_rows
 from skfair._random import Streams, draw_seed
 from skfair._routing import SensitiveFeaturesConsumer
+from skfair._sensitive import warn_if_reordered
 from skfair.base._checks import BLIND, check_common_parameters, check_watched, check_weight, sensitive_input
 from skfair.base._encoding import Encoded
 from skfair.base._interrupts import stages_of
@@ -230,7 +231,9 @@ class BaseNet(SensitiveFeaturesConsumer, StagedNet):
         self.check_parameters()
 
     def _encode(self, X, y, sensitive_features, sample_weight, *, reset, classes=None):
-        given, (X, y) = X, self._check_X_y(X, y, reset=reset, classes=classes)
+        given, labels = X, y
+        X, y = self._check_X_y(X, y, reset=reset, classes=classes)
+        warn_if_reordered(sensitive_features, X=given, y=labels)
         frame = sensitive_input(self, given, sensitive_features, X.shape[0])
         weight = check_weight(sample_weight, X)
         return Encoded(X, y, frame, self._encode_groups(frame, X.shape[0], reset=reset), weight)

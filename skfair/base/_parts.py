@@ -52,3 +52,23 @@ def _check_callbacks(callbacks):
     found = [item[1] if isinstance(item, list | tuple) and len(item) == 2 else item for item in found]
     if not isinstance(callbacks, list) or not all(hasattr(item, "on_epoch_end") for item in found):
         raise ValueError(f"callbacks must be a list of skorch callbacks, got {callbacks!r}.")
+    for item in found:
+        _check_callback(item)
+
+
+def _check_callback(callback):
+    """Raise for callbacks of skorch that look for what is not there: labels alone as y, a column of the history."""
+    name = type(callback).__name__
+    kinds = {kind.__name__ for kind in type(callback).__mro__ if kind.__module__.startswith("skorch.")}
+    if kinds & {"EpochScoring", "BatchScoring"}:
+        scoring = callback.scoring
+        if scoring is None or isinstance(scoring, str) or hasattr(scoring, "_score_func"):
+            raise ValueError(
+                f"callbacks has {name}({scoring!r}), which finds no labels here: use skfair.callbacks.FairnessScoring, "
+                "with 'accuracy', a fairness metric or a function of labels and predictions."
+            )
+    if "Checkpoint" in kinds and callback.monitor in ("valid_loss_best", "train_loss_best"):
+        raise ValueError(
+            f"callbacks has {name}(monitor={callback.monitor!r}), which is no column of the history. early_stopping=True "
+            "keeps the best epoch; monitor=None writes each epoch; monitor may be a function of the net."
+        )

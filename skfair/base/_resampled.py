@@ -13,7 +13,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skfair._lazy import refuse_dataset
 from skfair._routing import SensitiveFeaturesConsumer, routing_enabled
-from skfair._sensitive import SensitiveEncoder, select_columns, sensitive_frame
+from skfair._sensitive import SensitiveEncoder, select_columns, sensitive_frame, warn_if_reordered
 from skfair.base._checks import check_choice
 from skfair.base._readable import check_labels, check_readable
 
@@ -88,8 +88,11 @@ class BaseResampled(SensitiveFeaturesConsumer, MetaEstimatorMixin, ClassifierMix
                 return X, y, sensitive_frame(select_columns(X, self.sensitive_columns))
         if sensitive_features is None:
             return (*self.sampler_.fit_resample(X, y), None)
+        warn_if_reordered(sensitive_features, X=X, y=y)
         frame = sensitive_frame(sensitive_features, _num_samples(X))
         if ours:
+            labels = (getattr(given, "index", None) for given in (sensitive_features, X, y))
+            frame.index = next((index for index in labels if isinstance(index, pd.Index)), frame.index)
             return self.sampler_.fit_resample(X, y, sensitive_features=frame)
         encoder = SensitiveEncoder().fit(frame)
         return self._by_cells(X, np.asarray(y), encoder, encoder.transform(frame)[1])

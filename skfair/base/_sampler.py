@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skfair._data import split_rows
 from skfair._lazy import refuse_dataset
 from skfair._random import Streams, draw_seed
-from skfair._sensitive import SensitiveEncoder, column_positions
+from skfair._sensitive import SensitiveEncoder, column_positions, warn_if_reordered
 from skfair.base._checks import named, sensitive_input
 from skfair.base._device import resolve_device
 from skfair.base._readable import NUMBERS, check_labels, read_rows
@@ -110,6 +110,7 @@ class BaseSampler(ImbalancedLearnSampler):
     def _learn(self, X, y, sensitive_features):
         self.check_parameters()
         resolve_device(getattr(self, "device", "cpu"))
+        warn_if_reordered(sensitive_features, X=X, y=y)
         given = X
         X, y, binarize = self._check_rows(X, y)
         frame = sensitive_input(self, given, sensitive_features, X.shape[0])

@@ -12,7 +12,7 @@ import inspect
 import torch
 from sklearn.base import BaseEstimator
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, Checkpoint, TrainEndCheckpoint
 
 from skfair.base._device import resolve_device
 from skfair.base._diagnosis import watched_epoch
@@ -138,6 +138,13 @@ class SkorchNet(NeuralNet):
     def device_(self):
         """The torch device that ``device`` stands for on this machine."""
         return resolve_device(self.device)
+
+    def load_params(self, *args, **kwargs):
+        given, self.device = self.device, str(self.device_)  # skorch knows no "auto"
+        try:
+            super().load_params(*args, **kwargs)
+        finally:
+            self.device = given
 
     def __setstate__(self, state):
         device = state["device"]
@@ -279,8 +286,9 @@ class SkorchNet(NeuralNet):
         return self.streams_.device.type == "cpu" or self.notes_batches()
 
     def notes_batches(self):
-        """Whether a callback listens to each batch, whose loss is then read and recorded."""
-        return self._overrides("on_batch_begin") or self._overrides("on_batch_end")
+        """Whether a callback listens to each batch, whose loss is then read and recorded; skorch's checkpoints read it."""
+        checkpoints = any(isinstance(callback, Checkpoint | TrainEndCheckpoint) for _, callback in self.callbacks_)
+        return checkpoints or self._overrides("on_batch_begin") or self._overrides("on_batch_end")
 
     def _overrides(self, method):
         """Whether any callback does something in this method of the callback protocol."""

@@ -52,7 +52,7 @@ def count(y_true, y_pred, sensitive_features, sample_weight=None, times=None):
         ``sensitive_features``, and weights that are negative, not finite or all zero.
     """
     classes, true, pred = encode_labels(y_true, y_pred)
-    codes, groups, names = encode_groups(sensitive_features, len(true))
+    codes, groups, names = encode_groups(sensitive_features, len(true), y_true=y_true, y_pred=y_pred)
     weight = as_weight(sample_weight, len(true))
     shape = (len(groups), len(classes), len(classes))
     cells = np.ravel_multi_index((codes, true, pred), shape)

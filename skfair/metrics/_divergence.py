@@ -171,7 +171,7 @@ def score_kl(
     check_choice(reduction, ("mean", None), "reduction")
     labels = as_labels(y_true, "y_true")
     scores = as_scores(y_score, len(labels))
-    codes, groups, _ = encode_groups(sensitive_features, len(labels))
+    codes, groups, _ = encode_groups(sensitive_features, len(labels), y_true=y_true, y_score=y_score)
     weight = as_weight(sample_weight, len(labels))
     if estimator == "official":
         if weight is not None or reduction is None:

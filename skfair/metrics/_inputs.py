@@ -4,7 +4,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from skfair._sensitive import encode_column, read_columns
+from skfair._sensitive import encode_column, read_columns, warn_if_reordered
 
 __all__ = ["as_scores", "as_weight", "encode_groups", "encode_labels"]
 
@@ -92,13 +92,15 @@ def as_weight(sample_weight, n_rows):
     return weight
 
 
-def encode_groups(sensitive_features, n_rows):
+def encode_groups(sensitive_features, n_rows, **rows):
     """Return (codes of shape (n_rows,), labels, column names) of the groups that occur.
 
-    Several columns make intersections, whose labels are tuples. A missing value (None, NaN) is a group of its own.
+    Several columns make intersections, whose labels are tuples. A missing value (None, NaN) is a group of its own. Warn if
+    any of the other ``rows`` has the same row labels in another order.
     """
     if sensitive_features is None:
         raise ValueError("sensitive_features is needed, got None: pass the column or columns that name the groups.")
+    warn_if_reordered(sensitive_features, **rows)
     columns, names = read_columns(sensitive_features)
     for column, name in zip(columns, names, strict=True):
         _check_length(column, n_rows, f"sensitive_features {name!r}")

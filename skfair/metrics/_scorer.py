@@ -35,6 +35,12 @@ _METRICS = {
     _calibrated.equal_opportunity_at_calibrated_threshold: (False, _SCORES),
 }
 _BY_NAME = {metric.__name__: metric for metric in _METRICS}
+_NOT_PASSED = """{scorer} got no sensitive_features. Metadata routing is on: pass them,
+    search.fit(X, y, sensitive_features=A)
+    cross_validate(estimator, X, y, scoring=..., params={{"sensitive_features": A}})
+    scorer(estimator, X, y, sensitive_features=A)
+or name the columns of X that hold them:
+    {call}"""
 _NO_FEATURES = """{scorer} got no sensitive_features. Either switch metadata routing on,
     import sklearn
     sklearn.set_config(enable_metadata_routing=True)
@@ -91,8 +97,7 @@ class FairnessScorer(ScoreConsumer):
             return sensitive_features
         if self._sensitive_columns is None:
             call = f"get_scorer({self._score_func.__name__!r}, sensitive_columns=...)"
-            hint = " Metadata routing is on: pass sensitive_features." if routing_enabled() else ""
-            raise ValueError(_NO_FEATURES.format(scorer=self, call=call) + hint)
+            raise ValueError((_NOT_PASSED if routing_enabled() else _NO_FEATURES).format(scorer=self, call=call))
         return select_columns(X, self._sensitive_columns)
 
     def _response(self, estimator, X):

@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from ..metrics._random import as_generator
 from ._pareto import frontier_frame
 from ._post_hoc import Scores, Trained, at_thresholds, check_thresholds, names_of, score_of
+from ._refit import with_fairness
 
 __all__ = ["trivial_controls"]
 
@@ -133,7 +134,7 @@ def trivial_controls(
     thresholds = _check_thresholds(thresholds, classes)
     cv = check_cv(cv, y, classifier=is_classifier(estimator))
     splits = list(cv.split(X, y, params.pop("groups", None)))
-    scorer = check_scoring(estimator, scoring=scoring)
+    scorer = check_scoring(estimator, scoring=with_fairness(scoring))
 
     def evaluate(estimator, models, *controls):
         scores = Scores(scorer, models)

@@ -10,18 +10,21 @@ from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from skfair._random import draw_seed
+from skfair._sensitive import warn_if_reordered
 from skfair.base._search import check_method_params, insert_error_scores, report_failures
 from skfair.model_selection import _jobs
 from skfair.model_selection._folds import Data, final_step, make_fold
 from skfair.model_selection._pareto import _non_dominated, frontier_frame
+from skfair.model_selection._post_hoc import Splits
 from skfair.model_selection._progress import Report
+from skfair.model_selection._refit import ScoresOfRule
 
 __all__ = ["FrontierSearchCV"]
 
 MODELS = ("front", "all", "best")
 
 
-class FrontierSearchCV(GridSearchCV):
+class FrontierSearchCV(ScoresOfRule, GridSearchCV):
     """``GridSearchCV`` whose nets are trained side by side: a whole fairness-accuracy frontier in one fit.
 
     All candidates, splits and seeds whose nets have equal shapes are trained as one stacked network in one loop, each
@@ -42,8 +45,8 @@ class FrontierSearchCV(GridSearchCV):
         As in ``GridSearchCV``. Candidates that differ in numbers which the method declares (``stacks_over``: strengths,
         step sizes) share a stack; those that differ in anything else (shapes, the batch size, a choice) form their own.
     scoring : str, callable, list, tuple or dict, default=None
-        As in ``GridSearchCV``; for a frontier at least two scores, such as
-        ``{"accuracy": "accuracy", "gap": get_scorer("demographic_parity_difference")}``.
+        As in ``GridSearchCV``, with the names of fairness metrics besides; for a frontier at least two scores, such as
+        ``{"accuracy": "accuracy", "gap": "demographic_parity_difference"}``.
     n_jobs : int, default=None
         Processes. Each takes a part of the stacks, or single fits. 1 is best on a GPU. Inside
         ``joblib.parallel_config("dask")`` the processes are those of a cluster.
@@ -126,6 +129,7 @@ class FrontierSearchCV(GridSearchCV):
 
     _parameter_constraints = {
         **GridSearchCV._parameter_constraints,
+        "scoring": [str, callable, list, tuple, dict, None],
         **dict.fromkeys(("seeds", "models", "stack_memory"), "no_validation"),
     }
 
@@ -160,6 +164,7 @@ class FrontierSearchCV(GridSearchCV):
         seeds = self._check_parameters()
         scorer, refit_metric = self._get_scorers()
         X, y = indexable(X, y)
+        warn_if_reordered(params.get("sensitive_features"), X=X, y=y)  # within the folds nobody could tell
         params = check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
@@ -170,8 +175,7 @@ class FrontierSearchCV(GridSearchCV):
         candidates = list(ParameterGrid(self.param_grid))
         out, interrupted = self._evaluate(candidates, splits, seeds, data, settings)
         self._collect(candidates, out, scorer, refit_metric)
-        sizes = [_count(test) / _count(rows) for rows, test in splits]
-        self.frontier_ = frontier_frame(self.cv_results_, n_test_over_train=float(np.mean(sizes)))
+        self.frontier_ = frontier_frame(self.cv_results_, n_test_over_train=Splits(splits, self.cv).test_over_train())
         self._refit_models(data, [] if interrupted else self._wanted())
         return self
 
@@ -292,9 +296,3 @@ class FrontierSearchCV(GridSearchCV):
             warnings.warn("interrupted: models_ holds the best candidate alone.", UserWarning, stacklevel=3)
             models = []
         self.models_ = dict(sorted([*self.models_.items(), *((i, m) for i, m in zip(rest, models) if m is not None)]))
-
-
-def _count(rows):
-    """Number of rows of a split, given as positions or as truth values."""
-    rows = np.asarray(rows)
-    return rows.sum() if rows.dtype == bool else len(rows)

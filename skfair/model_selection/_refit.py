@@ -1,11 +1,60 @@
 """Which candidate of a search to refit: the best one among those that are fair enough."""
 
+import copy
 import numbers
 import warnings
 
 import numpy as np
+from sklearn.utils.metadata_routing import get_routing_for_object, process_routing
 
-__all__ = ["best_within"]
+from skfair._routing import routing_enabled
+from skfair.metrics import get_scorer, get_scorer_names
+
+__all__ = ["ScoresOfRule", "best_within", "with_fairness"]
+
+
+def with_fairness(scoring):
+    """The same ``scoring``, with scorers in the place of our metrics' names, which scikit-learn does not know."""
+    if isinstance(scoring, str):
+        return get_scorer(scoring) if scoring in get_scorer_names() else scoring
+    if isinstance(scoring, list | tuple) and {one for one in scoring if isinstance(one, str)} & {*get_scorer_names()}:
+        scoring = {name: name for name in scoring}
+    return {name: with_fairness(one) for name, one in scoring.items()} if isinstance(scoring, dict) else scoring
+
+
+class ScoresOfRule:
+    """Mixin for a search of scikit-learn: fairness metrics by name, and ``score`` where ``refit`` is a rule."""
+
+    def _get_scorers(self):
+        named = copy.copy(self)
+        named.scoring = with_fairness(self.scoring)
+        return super(ScoresOfRule, named)._get_scorers()
+
+    def score(self, X, y=None, **params):
+        """Return a score of the best estimator: the one that ``refit`` names, or that a rule maximises.
+
+        Parameters
+        ----------
+        X, y
+            As the estimator takes them.
+        **params
+            ``sensitive_features`` and the like, with metadata routing on. They go to the score if it asks for them.
+
+        Returns
+        -------
+        float
+        """
+        named = copy.copy(self)
+        named.refit = getattr(self.refit, "objective", self.refit)
+        scorers = getattr(self, "scorer_", None)
+        if isinstance(scorers, dict):
+            if callable(named.refit):
+                raise ValueError(f"refit={self.refit!r} names none of the scores {list(scorers)}: call one of scorer_.")
+            if routing_enabled() and named.refit in scorers:
+                process_routing(self, "score", **params)  # raises for what no score asks for
+                asked = get_routing_for_object(scorers[named.refit]).consumes("score", params)
+                params = {name: params[name] for name in asked}
+        return super(ScoresOfRule, named).score(X, y, **params)
 
 
 class _BestWithin:
@@ -59,7 +108,11 @@ class _BestWithin:
     def __eq__(self, other):
         return type(self) is type(other) and vars(self) == vars(other)
 
-    __hash__ = None
+    def __hash__(self):
+        raise TypeError(
+            f"unhashable type: {self}. GridSearchCV.score knows no rule: call scorer_[{self.objective!r}] of the search, "
+            "or take FrontierSearchCV."
+        )
 
 
 def _scores(cv_results, name):

@@ -13,8 +13,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._routing import routing_enabled
+from .._sensitive import warn_if_reordered
 from ._pareto import frontier_frame
 from ._post_hoc import Scores, Splits, Trained, at_threshold, at_thresholds, check_binary, check_thresholds, choose
+from ._refit import with_fairness
 
 __all__ = ["ThresholdSearchCV"]
 
@@ -54,7 +56,7 @@ class ThresholdSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         :class:`sklearn.frozen.FrozenEstimator` is not trained again; tune it on rows that it has not seen.
     scoring : str, callable, list, tuple, dict or None
         As in ``GridSearchCV``; for a rule of fairness at least two scores, such as
-        ``{"accuracy": "accuracy", "gap": get_scorer("demographic_parity_difference")}``.
+        ``{"accuracy": "accuracy", "gap": "demographic_parity_difference"}``.
     refit : True, str or callable
         What chooses the threshold, as in ``GridSearchCV``: True where there is one score, the name of a score, or a rule
         such as :func:`best_within`. Among thresholds of equal scores the first one given wins.
@@ -155,9 +157,10 @@ class ThresholdSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         thresholds = self._check_parameters()
         X, y = indexable(X, y)
+        warn_if_reordered(params.get("sensitive_features"), X=X, y=y)
         check_binary(y)
         splits = self._split(X, y, params)
-        scorer = check_scoring(self.estimator, scoring=self.scoring)
+        scorer = check_scoring(self.estimator, scoring=with_fairness(self.scoring))
         search = GridSearchCV(
             Trained(self.estimator), {}, scoring=Scores(scorer, partial(_models, thresholds=thresholds)), cv=splits,
             refit=lambda results: 0, n_jobs=self.n_jobs, error_score="raise",
@@ -184,7 +187,7 @@ class ThresholdSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"estimator must have predict_proba, got {self.estimator!r}. CalibratedClassifierCV gives it one."
             )
         # NOTE: scikit-learn's own check of refit against the names of the scores, and its message
-        GridSearchCV(self.estimator, {}, scoring=self.scoring, refit=self.refit).get_metadata_routing()
+        GridSearchCV(self.estimator, {}, scoring=with_fairness(self.scoring), refit=self.refit).get_metadata_routing()
         return [float(value) for value in thresholds]
 
     def _split(self, X, y, params):
@@ -198,7 +201,7 @@ class ThresholdSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _scorers(self):
         """``scorer_`` as GridSearchCV has it."""
-        scoring = self.scoring
+        scoring = with_fairness(self.scoring)
         scoring = {name: name for name in scoring} if isinstance(scoring, list | tuple) else scoring
         if isinstance(scoring, dict):
             return {name: check_scoring(self.estimator, scoring=one) for name, one in scoring.items()}
@@ -266,7 +269,7 @@ class ThresholdSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def get_metadata_routing(self):
         """Return the routing: ``fit`` to the estimator, the scorers and the splitter."""
-        scorer = check_scoring(self.estimator, scoring=self.scoring)
+        scorer = check_scoring(self.estimator, scoring=with_fairness(self.scoring))
         mapping = {name: MethodMapping().add(caller="fit", callee=name) for name in ("fit", "score", "split")}
         router = MetadataRouter(owner=self).add_self_request(self)
         router.add(estimator=self.estimator, method_mapping=mapping["fit"])

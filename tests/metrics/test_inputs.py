@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +204,25 @@ def test_tiny_weights_do_not_fill_empty_cells():
 def test_metrics_load_no_torch():
     code = "import sys, skfair.metrics, skfair.model_selection; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+REORDERED = [
+    (M.demographic_parity_difference, "y_true", pd.Series(Y), P),
+    (M.demographic_parity_difference, "y_pred", Y, pd.Series(P)),
+    (M.score_kl, "y_true", pd.Series(Y), P.astype(float)),
+]
+
+
+@pytest.mark.parametrize(("metric", "name", "true", "predicted"), REORDERED)
+def test_groups_in_another_order_are_noticed(metric, name, true, predicted):
+    """Rows are matched by position: nothing else shows that the groups of other rows stand beside them."""
+    groups = pd.Series(SEX)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        expected = metric(true, predicted, sensitive_features=groups[::-1].to_numpy())
+        metric(true, predicted, sensitive_features=groups.set_axis(groups.index + 1))  # other labels: nothing is known
+        metric(np.asarray(true), np.asarray(predicted), sensitive_features=groups[::-1])
+        metric(true, predicted, sensitive_features=groups[::-1].set_axis([0] * len(SEX)))
+    with pytest.warns(UserWarning, match=rf"row labels of {name} in another order.*\.loc\[{name}\.index\]"):
+        found = metric(true, predicted, sensitive_features=groups[::-1])
+    assert found == expected

@@ -172,8 +172,12 @@ def test_routing_off_without_columns_names_both_remedies():
     search = GridSearchCV(LogisticRegression(), {}, scoring=scorer("equalized_odds_difference"), error_score="raise")
     with pytest.raises(ValueError, match="sensitive_columns="):
         search.fit(X, Y)
-    with config_context(enable_metadata_routing=True), pytest.raises(ValueError, match="Metadata routing is on"):
+    with (
+        config_context(enable_metadata_routing=True),
+        pytest.raises(ValueError, match="Metadata routing is on") as caught,
+    ):
         search.fit(X, Y)
+    assert "set_config" not in str(caught.value)  # it is on
 
 
 def test_unknown_names_list_close_ones():

@@ -283,3 +283,14 @@ def test_no_groups_to_shuffle(data):
         ValueError, match=r"(?s)mitigated=LogisticRegression\(\) gets no sensitive features.*routing on"
     ):
         trivial_controls(LogisticRegression(), X, y, scoring="accuracy", mitigated=LogisticRegression())
+
+
+def test_fairness_metrics_by_name(routing, data):
+    X, y, s = data
+    name = "demographic_parity_difference"
+    named, given = (
+        trivial_controls(LogisticRegression(), X, y, scoring=scoring, cv=CV, sensitive_features=s)
+        for scoring in (["accuracy", name], {"accuracy": "accuracy", name: get_scorer(name)})
+    )
+    for row, frame in given.items():
+        pd.testing.assert_frame_equal(named[row], frame)

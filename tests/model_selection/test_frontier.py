@@ -1100,3 +1100,62 @@ NETS = FrontierSearchCV(quick(ERMClassifier, max_epochs=15), {"lr": [0.02, 0.01]
 @parametrize_with_checks([NETS])
 def test_scikit_learn_checks_with_nets(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("refit", ["accuracy", "gap", best_within(gap=1), best_within(objective="gap", accuracy=1)])
+def test_score_is_what_refit_names(refit):
+    """Groups are given to the search's ``score``, and go on where the score in question asks for them."""
+    X, y, s = rows()
+    search = FrontierSearchCV(net(), {"strength": [0.0]}, scoring=SCORING, refit=refit, cv=2, models="best")
+    name = getattr(refit, "objective", refit)
+    with warnings.catch_warnings(), config_context(enable_metadata_routing=True):
+        warnings.simplefilter("ignore", UserWarning)  # an accuracy is no negated gap
+        search.fit(X, y, sensitive_features=s)
+        asked = {"sensitive_features": s} if name == "gap" else {}
+        expected = SCORING["gap"](search, X, y, **asked) if asked else search.best_estimator_.score(X, y)
+        assert search.score(X, y, sensitive_features=s) == search.score(X, y, **asked) == expected
+        with pytest.raises(TypeError, match="colour"):
+            search.score(X, y, colour=s)
+    assert search.refit is refit
+
+
+def test_score_without_a_name():
+    X, y, _ = rows()
+    search = FrontierSearchCV(
+        LogisticRegression(), {"C": [1.0]}, cv=2, scoring=["accuracy", "f1"], refit=lambda found: 0
+    )
+    with pytest.raises(ValueError, match=r"names none of the scores \['accuracy', 'f1'\].*scorer_"):
+        search.fit(X, y).score(X, y)
+    with pytest.raises(AttributeError, match="refit=False"):
+        search.set_params(refit=False).fit(X, y).score(X, y)
+    with pytest.raises(NotFittedError):
+        clone(search).set_params(refit=best_within(gap=1)).score(X, y)
+
+
+GAP = "demographic_parity_difference"
+
+
+@pytest.mark.parametrize("scoring", [["accuracy", GAP], {"accuracy": "accuracy", GAP: GAP}], ids=["list", "dict"])
+def test_fairness_metrics_by_name(scoring, routing):
+    X, y, s = rows()
+    named = FrontierSearchCV(net(), {"strength": [0.0, 5.0]}, scoring=scoring, refit="accuracy", cv=2, models="best")
+    given = clone(named).set_params(scoring={"accuracy": "accuracy", GAP: get_scorer(GAP)})
+    for search in (named, given):
+        search.fit(X, y, sensitive_features=s)
+    assert_same_results(named.cv_results_, given.cv_results_, atol=0)
+    assert named.scoring is scoring
+
+
+def test_one_fairness_metric_by_name(routing):
+    X, y, s = rows()
+    search = FrontierSearchCV(net(), {"strength": [0.0, 5.0]}, scoring=GAP, cv=2).fit(X, y, sensitive_features=s)
+    assert search.score(X, y, sensitive_features=s) == get_scorer(GAP)(search, X, y, sensitive_features=s)
+    with pytest.raises(ValueError, match="no_such_score"):
+        clone(search).set_params(scoring="no_such_score").fit(X, y, sensitive_features=s)
+
+
+def test_groups_in_another_order_are_noticed_before_the_folds(routing):
+    X, y, s = (pd.DataFrame(part) for part in rows())
+    search = FrontierSearchCV(net(), {"strength": [0.0]}, scoring=GAP, cv=2, refit=False)
+    with pytest.warns(UserWarning, match="row labels of X in another order"):
+        search.fit(X, y[0], sensitive_features=s[0].sample(frac=1, random_state=0))

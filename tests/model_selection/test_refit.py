@@ -89,3 +89,12 @@ def test_in_a_search(bound):
         search = clone(search).set_params(refit=best_within(gap=bound)).fit(X, y, sensitive_features=A)
     assert search.best_index_ == np.argmax(np.where(gap <= bound, accuracy, -1))
     assert search.best_estimator_.C == grid["C"][search.best_index_]
+
+
+def test_it_is_no_key_and_says_how_a_grid_search_is_scored():
+    X, y = make_classification(60, random_state=0)
+    scoring = {"accuracy": "accuracy", "gap": "neg_brier_score"}
+    search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, scoring=scoring, refit=best_within(gap=1), cv=2).fit(X, y)
+    with pytest.raises(TypeError, match=r"scorer_\['accuracy'\]"):
+        search.score(X, y)
+    assert search.scorer_["accuracy"](search, X, y) == search.best_estimator_.score(X, y)

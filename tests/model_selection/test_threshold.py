@@ -594,3 +594,23 @@ def test_scikit_learn_checks(estimator, check):
 @parametrize_with_checks([NET])
 def test_scikit_learn_checks_with_nets(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_fairness_metrics_by_name(routing, data, as_list):
+    X, y, s = data
+    gap = "demographic_parity_difference"
+    scoring = ["accuracy", gap] if as_list else {"accuracy": "accuracy", gap: gap}
+    rule = best_within(**{gap: 0.2})
+    search = ThresholdSearchCV(LogisticRegression(), scoring=scoring, refit=rule, cv=CV)
+    search.fit(X, y, sensitive_features=s)
+    given = ThresholdSearchCV(LogisticRegression(), **BOTH).fit(X, y, sensitive_features=s)
+    assert search.best_threshold_ == given.best_threshold_
+    np.testing.assert_array_equal(search.frontier_[f"mean_{gap}"], given.frontier_["mean_gap"])
+    assert search.scorer_[gap](search, X, y, sensitive_features=s) == SCORING["gap"](search, X, y, sensitive_features=s)
+
+
+def test_groups_in_another_order_are_noticed(routing, data):
+    X, y, s = (pd.DataFrame(part) for part in data)
+    with pytest.warns(UserWarning, match="row labels of X in another order"):
+        ThresholdSearchCV(LogisticRegression(), **BOTH).fit(X, y[0], sensitive_features=s[0][::-1])
