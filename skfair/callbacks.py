@@ -100,8 +100,8 @@ class FairnessScoring(Callback):
         self.score_ = resolve_score(self.score)
         return self
 
-    def on_train_begin(self, net, X=None, **kwargs):
-        if self.use == "valid" and X is not None and X[1] is None:
+    def on_train_begin(self, net, X, **kwargs):
+        if self.use == "valid" and not net.watched_ and X[1] is None:
             warnings.warn(
                 f"FairnessScoring({self.name_!r}) records nothing, as no rows are held out: set early_stopping (to the same "
                 "score, if you like), or use='train'.",

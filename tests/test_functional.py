@@ -339,3 +339,23 @@ def test_a_strength_per_model():
 
     found = torch.vmap(gradient)(strength, x)
     torch.testing.assert_close(found, -strength.unsqueeze(1) * 2 * x)
+
+
+def test_hedge_update_takes_losses_as_constants():
+    losses = torch.tensor([1.0, 2.0], requires_grad=True)
+    assert not F.hedge_update(torch.zeros(2), losses, 1.0).requires_grad
+
+
+def test_the_bandwidth_of_hsic_is_a_constant_in_its_gradient():
+    """With a gradient through it, HSIC could not be changed by stretching x: the derivative would be 0."""
+    x, group = torch.tensor([[0.0], [1.0], [3.0], [4.0]], dtype=torch.float64), torch.tensor([0, 0, 1, 1])
+    x.requires_grad_()
+    (found,) = torch.autograd.grad(F.hsic(x, group, 2), x)
+    square = (x - x.T).detach().numpy() ** 2
+
+    def by_hand(stretch):  # tr(K H L H) / n^2, where H L H is 1/2 within a group, -1/2 between two
+        sign = np.where(group[:, None] == group[None], 0.5, -0.5)
+        return (np.exp(-(stretch**2) * square / (2 * square.mean())) * sign).sum() / 16
+
+    slope = (by_hand(1 + 1e-5) - by_hand(1 - 1e-5)) / 2e-5
+    assert (found * x).sum().item() == pytest.approx(slope, rel=1e-5)

@@ -103,3 +103,17 @@ def test_under_vmap():
         stacked = torch.vmap(function)(losses, varied)
         single = torch.stack([function(loss, float(value)) for loss, value in zip(losses, varied)])
         np.testing.assert_allclose(stacked, single, atol=1e-6)
+
+
+def test_no_gradient_flows_through_weights():
+    loss = tensor([0.1, 0.5, 2.0]).requires_grad_()
+    for weights in (chi_square_weights(loss, 1.3), cvar_weights(loss, 0.5)):
+        assert not weights.requires_grad
+
+
+def test_adversarial_weights_of_weighted_and_of_small_scores():
+    found = adversarial_weights(tensor([0.1, 0.3]), tensor([3.0, 3.0]))
+    np.testing.assert_allclose(found, [1.5, 2.5])
+    found = adversarial_weights(tensor([0.2, 0.8]), tensor([6.0, 2.0]))  # the mean score is 0.35
+    np.testing.assert_allclose(found, [1 + 0.2 / 0.35, 1 + 0.8 / 0.35])
+    np.testing.assert_allclose(adversarial_weights(tensor([0.001, 0.003])), [1.5, 2.5])

@@ -55,10 +55,12 @@ class LfFClassifier(BaseSelecting, BaseTwoPlayerNet):
     ValueError
         If a parameter is out of its range, or the module is an ensemble (:class:`skfair.modules.TabM`).
 
-    Notes ----- The published runs: Adam; coloured MNIST a multilayer perceptron of three layers of 100 units, 100
-    epochs, learning rate 1e-3; CelebA ResNet18, 1e-4. Where labels are noisy (most tables), rows that nobody can learn
-    count most, and with the epochs the network turns to the opposite of the labels: AUC 0.25 on Adult. A smaller q or
-    fewer epochs is no sure cure; look at the accuracy on held-out rows.
+    Notes
+    -----
+    The published runs: Adam; coloured MNIST a multilayer perceptron of three layers of 100 units, 100 epochs, learning
+    rate 1e-3; CelebA ResNet18, 1e-4. Where labels are noisy (most tables), rows that nobody can learn count most, and
+    with the epochs the network turns to the opposite of the labels: AUC 0.25 on Adult. A smaller q or fewer epochs is no
+    sure cure; look at the accuracy on held-out rows.
 
     References
     ----------

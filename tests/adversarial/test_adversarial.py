@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -163,3 +165,47 @@ def test_a_stage_of_it_leaves_the_adversary_at_home():
     net = net_of(adversary_optimizer__betas=(0.5, 0.9), module__hidden=(7,)).fit(X, y, sensitive_features=s)
     first = net.stage(ERMClassifier, max_epochs=1).fit(X, y)
     assert first.module_.head[-1].in_features == 7
+
+
+def test_a_projected_step_goes_against_the_attack_besides():
+    X, y, s = toy(64)
+    net = net_of(strength=0.7, projection=True, adversary_lr=1e-30, module__dropout=0.0).fit(X, y, sensitive_features=s)
+    batch = batch_of(X, y, s)
+    task = gradients_of(net, batch, lambda out, b: net.losses(out[0], b).mean())
+    attack = gradients_of(net, batch, net.adversary_objective)
+    net.backward(net.infer(batch.x), batch)
+    along = sum((t * u).sum() for t, u in zip(task, attack)) / sum((u * u).sum() for u in attack)
+    for p, t, u in zip(net.module_.parameters(), task, attack, strict=True):
+        torch.testing.assert_close(p.grad, t - (along + 0.7) * u, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("constraint", ["demographic_parity", "equalized_odds", "equal_opportunity"])
+def test_rows_count_by_their_weights_for_both_players(constraint):
+    X, y, s = toy(40, correlation=0.7)
+    net = net_of(constraint=constraint, strength=0.7, module__dropout=0.0).fit(X, y, sensitive_features=s)
+    weight, plain = torch.linspace(0.2, 2.5, 40), batch_of(X, y, s)
+    batch, output = plain._replace(weight=weight), net.infer(plain.x)
+
+    def by_row(loss):  # the losses are linear in the weights
+        return sum(weight[i] * loss(plain._replace(weight=torch.eye(40)[i])).item() for i in range(40)).item()
+
+    attack = by_row(lambda b: net.adversary_objective(output, b))
+    task = (weight * net.losses(output[0], plain)).mean().item()
+    assert net.adversary_objective(output, plain).item() != pytest.approx(attack, rel=1e-3)
+    assert net.adversary_objective(output, batch).item() == pytest.approx(attack, rel=1e-4)
+    assert net.objective(output, batch).item() == pytest.approx(task - 0.7 * attack, rel=1e-4)
+
+
+def test_the_adversary_takes_its_steps_before_the_networks():
+    X, y, s = toy(64)
+    sgd = dict(adversary_optimizer=torch.optim.SGD, adversary_lr=0.5, adversary_steps=3)
+    net = net_of(module__dropout=0.0, **sgd).fit(X, y, sensitive_features=s)
+    batch, twin = batch_of(X, y, s), copy.deepcopy(net.adversary_)
+    z = net.infer(batch.x)[1].detach()
+    for _ in range(3):
+        loss = torch.nn.functional.cross_entropy(twin(z), batch.group)
+        for p, gradient in zip(twin.parameters(), torch.autograd.grad(loss, list(twin.parameters()))):
+            p.data -= 0.5 * gradient
+    net.backward(net.infer(batch.x), batch)
+    for p, q in zip(net.adversary_.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(p, q)

@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -1383,3 +1384,9 @@ def test_a_cell_of_one_row():
     X[:, 1] = 0.5 * np.random.default_rng(0).normal(size=400) + s
     for given in SOURCES:
         assert len(resampled(X, y, s, **given)[1]) >= 800
+
+
+def test_rows_are_labelled_by_the_threshold_that_was_chosen():
+    score, codes = np.array([0.1, 0.3, 0.35, 0.4]), np.array([0, 1, 1, 1])
+    fitted = SimpleNamespace(predict_proba=lambda X: np.column_stack([1 - X, X]))
+    assert AttributeClassifier(fitted, 2, score, codes).label(score).tolist() == codes.tolist()

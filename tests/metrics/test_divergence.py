@@ -105,3 +105,17 @@ def test_empty_cells_and_ranges():
         pair(np.zeros(N), np.zeros(N), estimator="mine")
     with pytest.raises(ValueError, match="y_score has 800 values that are NaN"):
         pair(np.full(N, np.nan), np.full(N, np.nan))
+
+
+def test_the_official_estimator_takes_the_median_of_labels_and_directions():
+    rng = np.random.default_rng(0)
+    scores, y, sex = rng.beta(2, 3, 3 * N), np.tile([0, 1, 2], N), rng.choice(["f", "m"], 3 * N)
+    scores[(y == 1) & (sex == "m")] **= 4
+    terms = []
+    for t in (0, 1, 2):
+        counts = [np.histogram(scores[(y == t) & (sex == g)], bins=50)[0] for g in ("f", "m")]
+        p, q = (h / h.sum() + 1e-6 for h in (gaussian_filter(count, sigma=1) for count in counts))
+        terms += [(p * np.log(p / q)).sum(), (q * np.log(q / p)).sum()]
+    assert np.median(terms) < 0.8 * np.mean(terms)
+    found = score_kl(y, scores, sensitive_features=sex, estimator="official", n_boot=0)
+    assert found == pytest.approx(np.median(terms))

@@ -166,3 +166,10 @@ def test_deo_is_the_tpr_gap_at_the_threshold():
     assert deo([1, 1, 1, 1], [0.5, 0.9, 0.8, 0.9], **hand, strict=True) == 0.5
     names = np.where(y == 1, "yes", "no")
     assert deo(names, score, sensitive_features=a, pos_label="yes") == expected
+
+
+def test_bias_amplification_of_a_weak_association():
+    """P(1 | f) = 0.55 and P(1 | m) = 0.45 beside P(1) = 0.5; predictions go to 1 and 0, by 0.45 in each of four cells."""
+    y, a = [1] * 11 + [0] * 9 + [1] * 9 + [0] * 11, ["f"] * 20 + ["m"] * 20
+    assert M.bias_amplification(y, [1] * 20 + [0] * 20, sensitive_features=a) == pytest.approx(0.45)
+    assert M.bias_amplification(y, [0] * 20 + [1] * 20, sensitive_features=a) == pytest.approx(-0.55)

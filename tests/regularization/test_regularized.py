@@ -140,3 +140,25 @@ def test_weights_equal_repetition_for_every_penalty(constraint, penalty):
     weighted = net.fit(X, y, sensitive_features=s, sample_weight=times).predict_proba(X)
     repeated = net.fit(*(np.repeat(a, times, axis=0) for a in (X, y)), sensitive_features=np.repeat(s, times))
     np.testing.assert_allclose(weighted, repeated.predict_proba(X), atol=1e-4)
+
+
+def test_rows_outside_a_condition_do_not_enter_its_mean():
+    group, p = torch.cat([GROUP, torch.tensor([-1, -1])]), torch.cat([P, torch.tensor([[0.99], [0.01]])])
+    for name in ("gap", "absolute", "squared"):
+        found = PENALTIES[name](p, group, 3, torch.cat([WEIGHT, torch.tensor([5.0, 1.0])]))
+        torch.testing.assert_close(found, PENALTIES[name](P, GROUP, 3, WEIGHT))
+
+
+def test_the_objective_by_hand():
+    X, y, s = toy(60, correlation=0.7)
+    net = RegularizedClassifier(strength=0.3, penalty="absolute", max_epochs=1, module__dropout=0.0, random_state=0)
+    net.fit(X, y, sensitive_features=s)
+    s, weight = torch.as_tensor(s), torch.linspace(0.2, 2.5, 60)
+    batch = Batch(torch.as_tensor(X), torch.as_tensor(y), s[:, None], s, weight, torch.arange(60))
+    logits = net.infer(batch.x).detach()
+    p, q = torch.softmax(logits, 1).T
+    rate = [(weight * q)[s == g].sum() / weight[s == g].sum() for g in (0, 1)]
+    total = (weight * q).sum() / weight.sum()
+    loss = (weight * -torch.where(batch.y == 1, q, p).log()).mean()
+    expected = loss + 0.3 * sum((r - total).abs() for r in rate)
+    assert net.objective(logits, batch).item() == pytest.approx(expected.item(), rel=1e-5)

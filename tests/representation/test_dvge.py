@@ -497,3 +497,17 @@ def test_codes_lose_the_group_and_keep_the_label():
         found.append((read.mean(), net.score(X, y)))
     assert found[1][0] < found[0][0] - 0.1
     assert found[1][1] > 0.8
+
+
+def test_held_out_rows_are_judged_by_their_clean_codes():
+    from skfair._data import Batch
+
+    X, y, _ = rows()
+    net = fitted(encoder=AS_IT_IS, eta_sensitive=2.0, clip=None)
+    weight = torch.linspace(0.2, 2.5, 8)
+    x, y = torch.as_tensor(X[:8], dtype=torch.float32), torch.from_numpy(y[:8])
+    net._set_training(False)
+    expected = (weight * torch.nn.functional.cross_entropy(net.module_(x), y, reduction="none")).mean().item()
+    assert net.objective(net.infer(x), Batch(x, y, None, None, weight, None)).item() == pytest.approx(
+        expected, rel=1e-6
+    )

@@ -210,3 +210,18 @@ def test_bad_parameters(parameters, message):
     with pytest.raises(ValueError, match=message):
         net.fit(X, y, sensitive_features=s)
     assert not hasattr(net, "module_")
+
+
+def test_the_way_back_does_not_keep_information_in_r():
+    """r gets the gradient of the target and, reversed, of its adversary; the linear way back learns by itself."""
+    net = fitted(subspaces=(1, 2, 1), beta=2.0).recoder_
+    batch = batch_of(net, weight=[0.0, 1.0, 2.0, 1.5, 0.5])._replace(x=torch.randn(5, 2))
+    r = net.infer(batch.x).detach().requires_grad_()
+    entropy = torch.nn.functional.cross_entropy
+    target, hidden = (
+        (batch.weight * entropy(net.adversary_[name](r), truth, reduction="none")).mean()
+        for name, truth in (("y", batch.y), ("s", batch.group))
+    )
+    (expected,) = torch.autograd.grad(target - 2 * hidden, r)
+    (found,) = torch.autograd.grad(net.objective(r, batch), r)
+    torch.testing.assert_close(found, expected)

@@ -214,3 +214,11 @@ def test_neither_groups_nor_labels_are_needed_to_transform():
         small(FFVAETransformer).fit(X, y)
     assert same_weights(fitted(), small(FFVAETransformer).fit(X, y, sensitive_features=s))
     assert fitted().transform(X[:1]).shape == (1, 3)
+
+
+def test_held_out_rows_are_decoded_from_the_means():
+    net = fitted(TABLE)
+    batch = batch_of(net, rows()[0][:5], TABLE[:5])
+    output = net.infer(batch.x)
+    assert torch.equal(net.code(output, batch._replace(draw=None)), output[0])
+    assert not torch.equal(net.code(output, batch), output[0])

@@ -6,6 +6,7 @@ import torch
 from common import rows, same_weights, small
 from torch.nn.functional import cross_entropy
 
+from skfair._data import Batch
 from skfair.functional import generalized_cross_entropy
 from skfair.representation import ProxyAnnotator
 
@@ -104,3 +105,14 @@ def test_unknown_labels_are_refused():
     proxy = small(ProxyAnnotator).fit(X, y)
     with pytest.raises(ValueError, match=r"\[7\]"):
         proxy.annotate(X, np.full(len(y), 7))
+
+
+def test_the_loss_is_the_generalised_cross_entropy():
+    X, y, _ = rows()
+    proxy = small(ProxyAnnotator, q=0.3).fit(X, y)
+    zero, weight = torch.zeros(120, dtype=torch.int64), torch.linspace(0.2, 2.5, 120)
+    logits = 3 * torch.randn(120, 2, generator=torch.Generator().manual_seed(0))
+    batch = Batch(torch.as_tensor(X), torch.as_tensor(y), zero[:, None], zero, weight, torch.arange(120))
+    p = torch.softmax(logits, 1)[torch.arange(120), batch.y]
+    expected = (weight * (1 - p**0.3) / 0.3).mean().item()
+    assert proxy.objective(logits, batch).item() == pytest.approx(expected, rel=1e-5)

@@ -294,3 +294,62 @@ def test_later_rows_may_lack_a_group():
     net = small(RNFClassifier, teacher_epochs=1).fit(X, y, sensitive_features=s)
     net.partial_fit(X[s < 2], y[s < 2], sensitive_features=s[s < 2])
     assert (net.n_annotations_, net.n_draws) == (3, 6)
+
+
+# ---------------------------------------------------------------------- what the head is trained on
+def weighted(net, X, y, s, n=12):
+    draw = np.linspace(0, 0.95, n, dtype=np.float32)[:, None]
+    weight = torch.linspace(0.2, 2.5, n)
+    return batch_of(net, X[:n], y[:n], s[:n], draw)._replace(weight=weight)
+
+
+def test_the_loss_counts_rows_by_their_weights():
+    net, X, y, s = fitted(alpha=0.3, temperature=3.0, teacher_mode="eval", module__dropout=0.0)
+    batch = weighted(net, X, y, s)
+    net.module_.train()
+    z, teacher = net.infer(batch.x)
+    p, head = torch.softmax(teacher / 3, 1), lambda code: torch.softmax(net.module_.head(code), 1)
+    j = partner(batch.y, batch.group, batch.weight, batch.draw[:, 0])
+    q = head((z + z[j]) / 2)
+    neutral = (q - (p + p[j]) / 2).square().mean(1)
+    smooth = sum((head(lam * z + (1 - lam) * z[j]) - q).abs().sum(1) for lam in LAMBDAS)
+    expected = (batch.weight * (neutral + 0.3 * smooth)).mean().item()
+    assert net.objective((z, teacher), batch).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_partners_are_drawn_by_weight():
+    y, group, weight = torch.zeros(4, dtype=torch.int64), torch.tensor([0, 1, 1, 1]), torch.tensor([1.0, 1.0, 3.0, 0.0])
+    drawn = [int(partner(y, group, weight, torch.full((4,), u))[0]) for u in np.linspace(0, 0.999, 400)]
+    assert np.bincount(drawn, minlength=4).tolist() == [0, 100, 300, 0]
+    alone = partner(y, torch.zeros(4, dtype=torch.int64), torch.tensor([0.0, 0.0, 1.0, 0.0]), torch.rand(4))
+    assert alone.tolist() == [2, 2, 2, 2]
+
+
+def test_rows_of_more_groups_have_the_label_of_the_row():
+    X, y, _ = rows(60)
+    net = small(RNFClassifier, teacher_epochs=1).fit(X, y, sensitive_features=np.arange(60) % 3)
+    labels, group = torch.tensor([0, 1, 0, 1, 1]), torch.tensor([0, 0, 1, 1, 2])
+    z, draw = torch.eye(5), torch.full((5, 6), 0.5)
+    mean, mean_p, (mixture,) = net._all_groups(z, z, Batch(None, labels, None, group, torch.ones(5), None, draw))
+    for found in (mean, mean_p, mixture):
+        torch.testing.assert_close(found[0], torch.tensor([0.5, 0, 0.5, 0, 0]))
+        torch.testing.assert_close(found[1], torch.tensor([0, 1.0, 0, 1, 1]) / 3)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_codes_and_targets_carry_the_teachers_dropout_in_training_if_wanted(mode):
+    net, X, *_ = fitted(teacher_mode=mode, module__dropout=0.5)
+    x = torch.as_tensor(X, dtype=torch.float32)
+    for training in (True, False):
+        net._set_training(training)
+        codes, logits = zip(*(net.infer(x) for _ in range(2)))
+        noisy = training and mode == "train"
+        assert torch.equal(*codes) is not noisy
+        assert torch.equal(*logits) is not noisy
+        assert torch.equal(net.teacher_.module_.head(codes[0]), logits[0]) is not noisy
+
+
+def test_teacher_and_annotator_are_trained_for_the_teachers_epochs():
+    X, y, _ = rows()
+    net = small(RNFClassifier, annotations="proxy", teacher_epochs=3, max_epochs=1).fit(X, y)
+    assert [len(stage.history) for stage in (net.teacher_, net.annotator_, net)] == [3, 3, 1]

@@ -400,3 +400,33 @@ def test_the_discriminators_settings_are_used():
     assert not same_weights(slow, fast)
     assert [p.shape[0] for p in slow.adversary_.parameters() if p.ndim == 2] == [8, 2]
     assert len(weights_of(slow)) == len(weights_of(fast))
+
+
+@both
+def test_samples_have_the_spread_of_the_posterior(cls):
+    net, row = small(cls).fit(mixed()), np.repeat(mixed()[:1], 3000, axis=0)
+    with torch.no_grad():
+        net.module_.encoder[1][-1].bias[3:] = torch.tensor([-4.0, 0.0, 4.0])
+        log_variance = net.module_(torch.as_tensor(np.float32(row[:1])))[1][0].numpy()
+    np.testing.assert_allclose(net.sample(row, random_state=0).std(0), np.exp(log_variance / 2), rtol=0.06)
+
+
+def test_variances_of_columns_are_held_within_bounds():
+    X = 5 * np.random.default_rng(0).normal(size=(40, 4))
+    net = small(VAETransformer, likelihood="gaussian").fit(X)
+    net.module_.column_log_variance.data = torch.tensor([-20.0, -6.0, 6.0, 20.0])
+    v, z = np.array([-7.0, -6.0, 6.0, 7.0]), torch.zeros(40, 3)
+    out = net.module_.decode(z).detach().double().numpy()
+    found = net.reconstruction(z, torch.as_tensor(X, dtype=torch.float32)).detach()
+    np.testing.assert_allclose(found, 0.5 * ((X - out) ** 2 / np.exp(v) + v).sum(1), rtol=1e-4)
+
+
+@both
+def test_logarithms_of_variances_are_held_within_bounds(cls):
+    net = small(cls).fit(mixed())
+    with torch.no_grad():
+        net.module_.encoder[1][-1].bias[3:] = torch.tensor([-1e4, 0.0, 1e4])
+        log_variance = net.module_(torch.as_tensor(np.float32(mixed())))[1]
+    assert (log_variance[:, 0] == -20).all()
+    assert (log_variance[:, 2] == 20).all()
+    assert (log_variance[:, 1].abs() < 20).all()

@@ -1381,3 +1381,10 @@ def test_frozen_networks_know_whether_gradients_pass(base):
     assert frozen_network(FrozenEstimator(base))[1]
     logits = frozen_network(base)[0](torch.tensor(X32)).detach().numpy()
     assert np.allclose(softmax(logits), base.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize(("gradient", "estimated"), [("auto", False), ("exact", False), ("spsa", True)])
+def test_gradients_of_a_network_are_estimated_only_if_asked_for(gradient, estimated):
+    X, y, s = toy(60)
+    net = ReprogrammedClassifier(gradient=gradient, base_epochs=1, max_epochs=1, random_state=0)
+    assert net.fit(X, y, sensitive_features=s).zeroth_order_ is estimated

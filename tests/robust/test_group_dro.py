@@ -247,3 +247,77 @@ def test_normalised_losses_sum_to_one(small):
 def test_same_seed_same_net(small):
     X, y, s = small
     assert same_weights(fitted(X, y, s), fitted(X, y, s))
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_weights_of_rows_count_where_they_do_not_decide_the_draws(small, balanced):
+    X, y, s = small
+    net = fitted(X, y, s, balanced=balanced, step_size=0.3)
+    weight = torch.linspace(0.1, 2.0, 60)
+    batch = batch_of(net, X[:60], y[:60], s[:60], weight)
+    losses, cell = net.losses(net.infer(batch.x), batch).detach(), batch.y * 2 + batch.group
+
+    def means(weight):
+        return np.array([(weight * losses)[cell == g].sum() / weight[cell == g].sum() for g in range(4)])
+
+    assert net.objective(net.infer(batch.x), batch).item() == pytest.approx(means(weight).max(), rel=1e-5)  # held out
+    net.module_.train()
+    q = net.cell_weights_ * np.exp(0.3 * means(torch.ones(60) if balanced else weight))
+    net.objective(net.infer(batch.x), batch)
+    np.testing.assert_allclose(net.cell_weights_, q / q.sum(), rtol=1e-5)
+
+
+def test_cells_are_counted_by_weight(small):
+    X, y, s = small
+    weight = np.where(s == 1, 3.0, 1.0)
+    net = GroupDROClassifier(early_stopping=False, adjustment=2.0, balanced=False, batch_size=8, max_epochs=1)
+    net.fit(X, y, sensitive_features=s, sample_weight=weight)
+    count = np.bincount(2 * y + s, weight) / weight.mean()
+    np.testing.assert_allclose(net.state_.bonus, 2 / np.sqrt(count), rtol=1e-5)
+    np.testing.assert_allclose(net.state_.share, count / 400, rtol=1e-5)
+    np.testing.assert_allclose(net.state_.presence, 1 - (1 - count / 400) ** 8, rtol=1e-4)
+    np.testing.assert_allclose(fitted(X, y, s, batch_size=8).state_.presence, 1 - 0.75**8, rtol=1e-5)
+
+
+def test_running_losses_begin_with_the_first_and_pause_with_the_cell(small):
+    net = fitted(*small)
+    net.state_.running = torch.full((4,), torch.nan)
+    present = torch.tensor([True, True, False, False])
+    assert net._running_mean(torch.tensor([2.0, 4.0, 0.0, 0.0]), present).tolist() == [2, 4, 0, 0]
+    present = torch.tensor([True, False, True, False])
+    found = net._running_mean(torch.tensor([3.0, 0.0, 5.0, 0.0]), present)
+    np.testing.assert_allclose(found, [0.9 * 2 + 0.1 * 3, 4, 5, 0], rtol=1e-6)
+
+
+def test_greedy_weights_by_hand(small):
+    """The adjusted losses 1.5, 1, 2, 1.2 rank the cells; the worst 0.5 of the rows are cell 2 and 0.3 of cell 0."""
+    net = fitted(*small, greedy=True, alpha=0.5, minimum_weight=0.2)
+    net.state_.share, net.state_.running = torch.tensor([0.4, 0.3, 0.2, 0.1]), torch.full((4,), torch.nan)
+    net.state_.bonus = torch.tensor([0.5, 0.0, 0.0, 0.2])
+    found = net._greedy(torch.tensor([1.0, 1.0, 2.0, 1.0]), torch.ones(4, dtype=torch.bool))
+    np.testing.assert_allclose(found, [0.2 * 0.4 + 0.8 * 0.6, 0.06, 0.2 * 0.2 + 0.8 * 0.4, 0.02], rtol=1e-5)
+
+
+def test_automatic_adjustment_by_hand(small):
+    """C / sqrt(n): the weighted mean loss of held-out rows less the running one, of each cell that both know."""
+    X, y, s = small
+    net = fitted(X, y, s, early_stopping="accuracy", automatic_adjustment=True, adjustment=1.0, step_size=0.0)
+    keep = (y == 0) | (s == 1)  # no held-out row of cell 2
+    batch = batch_of(net, X[keep][:60], y[keep][:60], s[keep][:60], torch.linspace(0.1, 2.0, 60))
+    losses, cell = net.losses(net.infer(batch.x), batch).detach(), batch.y * 2 + batch.group
+    net.state_.held_out = torch.zeros(2, 4)
+    net.state_.running, net.state_.bonus = torch.tensor([0.3, torch.nan, 0.4, 0.2]), torch.full((4,), 7.0)
+    for part in (slice(0, 20), slice(20, 60)):  # two batches of one epoch
+        rows = batch_of(net, batch.x[part], batch.y[part], batch.group[part], batch.weight[part])
+        with torch.no_grad():
+            net.objective(net.infer(rows.x), rows)
+    net._adjust()
+    mean = [(batch.weight * losses)[cell == g].sum() / batch.weight[cell == g].sum() for g in (0, 3)]
+    np.testing.assert_allclose(net.state_.bonus, [mean[0] - 0.3, 7, 7, mean[1] - 0.2], rtol=1e-4)
+    net.state_.bonus = torch.full((4,), 7.0)
+    net._adjust()  # once per epoch
+    assert (net.state_.bonus == 7).all()
+    net.module_.train()
+    before = net.state_.running
+    net.objective(net.infer(batch.x), batch)
+    assert (net.state_.running[[0, 3]] != before[[0, 3]]).all()  # it is kept for the next epoch

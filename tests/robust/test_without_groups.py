@@ -1,14 +1,18 @@
 """Chi-square and CVaR DRO, ARL, JTT, LfF and distillation: what they share, and each one's own mechanics."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from common import quick, rows, same_weights, toy
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from skfair._data import Batch
+from skfair.functional import chi_square_weights
 from skfair.metrics import worst_group_accuracy
 from skfair.robust import (
     ARLClassifier,
@@ -20,6 +24,7 @@ from skfair.robust import (
     JTTClassifier,
     LfFClassifier,
 )
+from skfair.robust._selection import warn_if_constant
 
 SIX = [ARLClassifier, ChiSquareDROClassifier, CVaRDROClassifier, DistillationClassifier, JTTClassifier, LfFClassifier]
 NET = dict(max_epochs=3, batch_size=32, module__dropout=0.0, sensitive_columns=None)
@@ -333,3 +338,169 @@ def test_a_net_that_says_the_same_of_all_rows_warns():
     ):
         with pytest.warns(UserWarning, match="nearly the same probabilities"):
             net.fit(0.01 * X, noise)
+
+
+# ---------------------------------------------------------------------- each objective by hand, on weighted rows
+def weighted_batch(net, X, y):
+    """All rows as one batch with weights, whose mean is not 1."""
+    batch, _ = one_batch(net, X, y)
+    net._set_training(True)
+    batch = batch._replace(weight=torch.linspace(0.2, 2.5, len(y)), extra=torch.zeros(len(y), 1))
+    output = net.infer(batch.x)
+    return batch, output, net.losses(output, batch).detach(), batch.weight
+
+
+def held_out_loss(net, output, batch):
+    net._set_training(False)
+    return net.objective(output, batch).item()
+
+
+def test_arl_by_hand():
+    """Learner: the mean of lambda l, lambda held constant; adversary: minus that; held-out rows: without lambda."""
+    X, y, _ = rows()
+    net = net_of(ARLClassifier, pretrain_steps=0).fit(X, y)
+    batch, output, losses, weight = weighted_batch(net, X, y)
+    score = torch.sigmoid(net.adversary_(batch.x, batch.y[:, None].float())[:, 0]).detach()
+    factor = 1 + score * weight.sum() / (weight * score).sum()
+    expected = (weight * factor * losses).mean().item()
+    loss = net.objective(output, batch)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    assert not any(torch.autograd.grad(loss, list(net.adversary_.parameters()), allow_unused=True))
+    assert net.adversary_objective(output.detach(), batch).item() == pytest.approx(-expected, rel=1e-5)
+    assert held_out_loss(net, output, batch) == pytest.approx((weight * losses).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("sees_label", [True, False])
+def test_the_adversary_of_arl_sees_the_label_if_it_may(sees_label):
+    X, y, _ = rows()
+    net = net_of(ARLClassifier, pretrain_steps=0, sees_label=sees_label).fit(X, y)
+    batch, *_ = weighted_batch(net, X, y)
+    other = net.row_weights(batch._replace(y=1 - batch.y))
+    assert torch.equal(net.row_weights(batch), other) is not sees_label
+
+
+def test_the_adversary_of_arl_begins_after_so_many_steps():
+    X, y, _ = rows()
+    net = net_of(ARLClassifier, pretrain_steps=2, max_epochs=1, batch_size=-1).fit(X, y)  # a single step
+    batch, output, *_ = weighted_batch(net, X, y)
+    assert (net.row_weights(batch) == 1).all()
+    net.objective(output, batch)
+    assert (net.row_weights(batch) > 1).all()
+
+
+def test_chi_square_by_hand():
+    X, y, _ = rows()
+    net = net_of(ChiSquareDROClassifier, mode="eta", eta=0.3, power=1.5).fit(X, y)
+    batch, output, losses, weight = weighted_batch(net, X, y)
+    expected = (weight * (losses - 0.3).clamp_min(0) ** 1.5).mean().item()
+    assert net.objective(output, batch).item() == pytest.approx(expected, rel=1e-5)
+    assert held_out_loss(net, output, batch) == pytest.approx((weight * losses).mean().item(), rel=1e-5)
+    net = net_of(ChiSquareDROClassifier, alpha_min=0.4).fit(X, y)
+    batch, output, losses, weight = weighted_batch(net, X, y)
+    expected = (weight * chi_square_weights(losses, 0.4**-0.5, weight) * losses).mean().item()
+    assert net.objective(output, batch).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_cvar_by_hand():
+    X, y, _ = rows()
+    net = net_of(CVaRDROClassifier, alpha=0.4).fit(X, y)
+    batch, output, losses, weight = weighted_batch(net, X, y)
+    order = losses.argsort(descending=True)
+    left, expected = 0.4 * weight.sum(), 0.0  # the mass that is still to be taken
+    for i in order:
+        part = torch.minimum(weight[i], left)
+        expected, left = expected + part * losses[i], left - part
+    expected = (expected / (0.4 * len(y))).item()
+    assert net.objective(output, batch).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_loss_of_a_distilled_net_by_hand():
+    X, y, _ = rows()
+    net = net_of(DistillationClassifier, teacher=LogisticRegression(), share=0.3, temperature=2.0).fit(X, y)
+    batch, output, losses, weight = weighted_batch(net, X, y)
+    told = torch.tensor(net.teacher_.predict_proba(X), dtype=torch.float32)
+    heated = told.sqrt() / told.sqrt().sum(1, keepdim=True)
+    soft = -4 * (heated * torch.log_softmax(output / 2, 1)).sum(1)
+    expected = (weight * (0.3 * soft + 0.7 * losses)).mean().item()
+    assert net.objective(output, batch._replace(extra=told)).item() == pytest.approx(expected, rel=1e-5)
+    assert held_out_loss(net, output, batch) == pytest.approx((weight * losses).mean().item(), rel=1e-5)
+    assert net.teacher_entropy_ == pytest.approx(-(told * told.log()).sum(1).mean().item(), rel=1e-5)
+
+
+def test_the_default_teacher_is_wide_and_trained_to_overfit():
+    X, y, _ = rows()
+    net = net_of(DistillationClassifier, teacher_epochs=2, max_epochs=3, weight_decay=0.1, module__dropout=0.3)
+    teacher = net.fit(X, y).teacher_
+    assert len(teacher.history) == 2
+    assert teacher.weight_decay == 0
+    assert not any(part.p for part in teacher.module_.modules() if isinstance(part, torch.nn.Dropout))
+    assert [part.out_features for part in teacher.module_.modules() if isinstance(part, torch.nn.Linear)] == [
+        256
+    ] * 3 + [2]
+
+
+@pytest.mark.parametrize(("mode", "times"), [("paper", 3), ("code", 4)])
+def test_jtt_weighs_or_draws_the_error_set(mode, times):
+    X, y, _ = rows()
+    net = net_of(JTTClassifier, upweight=3, upweight_mode=mode, how="weight").fit(X, y)
+    batch, output, losses, weight = weighted_batch(net, X, y)
+    wrong = torch.tensor(net.error_set_)
+    batch = batch._replace(extra=wrong[:, None].float())
+    factor = torch.where(wrong, float(times), 1.0)
+    assert 0 < wrong.sum() < len(y)
+    assert net.objective(output, batch).item() == pytest.approx((weight * factor * losses).mean().item(), rel=1e-5)
+    assert held_out_loss(net, output, batch) == pytest.approx((weight * losses).mean().item(), rel=1e-5)
+    net = net_of(JTTClassifier, upweight=3, upweight_mode=mode, how="sample", max_epochs=1).fit(X, y)
+    assert torch.equal(net.sampling_weights({"extra": batch.extra}), factor)
+
+
+def test_the_online_error_set_is_of_the_epoch_after_the_first_ones():
+    X, y, _ = rows()
+    net = net_of(JTTClassifier, error_set="online", first_epochs=2, batch_size=-1, max_epochs=1, lr=0.1).fit(X, y)
+    before = clone(net.first_net_).partial_fit(X, y).partial_fit(X, y)  # on whole batches an epoch is one step
+    assert len(net.first_net_.history) == 3
+    np.testing.assert_array_equal(net.error_set_, before.predict(X) != y)
+    assert (net.first_net_.predict(X) != before.predict(X)).any()
+
+
+@pytest.mark.parametrize(("scale", "factor"), [("paper", 1.0), ("code", 0.5)])
+def test_lff_by_hand(scale, factor):
+    """The first visit of each row: B and D are the cross entropies themselves, divided by the class's largest."""
+    X, y, _ = rows()
+    net = net_of(LfFClassifier, q=0.5, gce_scale=scale).fit(X, y)
+    batch, output, hard, weight = weighted_batch(net, X, y)
+    net.state_.biased, net.state_.debiased = torch.zeros_like(net.state_.biased), torch.zeros_like(net.state_.debiased)
+    easy = net.losses(net.adversary_(batch.x), batch).detach()
+
+    def relative(losses):
+        return losses / torch.stack([losses[batch.y == label].max() for label in (0, 1)])[batch.y]
+
+    B, D = relative(easy), relative(hard)
+    gce = (1 - (-easy).exp() ** 0.5) / 0.5
+    loss = net.objective(output, batch)
+    assert loss.item() == pytest.approx((weight * (B / (B + D) * hard + factor * gce)).mean().item(), rel=1e-4)
+    fixed = (weight * (B / (B + D)) * net.losses(output, batch)).mean()  # W is a constant
+    parameter = net.module_.head[-1].bias
+    (found,) = torch.autograd.grad(loss, parameter, retain_graph=True)
+    torch.testing.assert_close(found, torch.autograd.grad(fixed, parameter)[0], rtol=1e-3, atol=1e-7)
+    assert held_out_loss(net, output, batch) == pytest.approx((weight * hard).mean().item(), rel=1e-5)
+
+
+def test_the_quantile_norm_of_lff_leaves_an_outlier_out_and_rows_without_weight_set_no_norm():
+    X, y, _ = rows(300)
+    y = np.zeros(300, dtype=int)
+    y[:20] = 1
+    net = net_of(LfFClassifier, norm="quantile", max_epochs=1).fit(X, y)
+    values = torch.arange(1.0, 301.0)
+    assert net._norm(values) == 297  # 1 % of the rows may be larger
+    weight = np.ones(300)
+    weight[5] = 0
+    net = net_of(LfFClassifier, max_epochs=1).fit(X, y, sample_weight=weight)
+    assert net.state_.label[[4, 5, 6, 30]].tolist() == [1, -1, 1, 0]
+
+
+def test_only_a_net_that_is_constant_in_every_class_is_called_so():
+    p = torch.tensor([[0.1, 0.4, 0.5], [0.4, 0.1, 0.5]])  # the third class alone is
+    warn_if_constant(SimpleNamespace(outputs=lambda rows: p[rows].log()), [0, 1])
+    with pytest.warns(UserWarning, match="gives all 2 rows nearly the same probabilities"):
+        warn_if_constant(SimpleNamespace(outputs=lambda rows: p[rows].log()), [1, 1])
