@@ -69,8 +69,7 @@ class FairnessScoring(Callback):
     name : str, optional
         The column of the history; by default ``valid_<score>`` or ``train_<score>``.
     use : {"valid", "train"}, default="valid"
-        Which rows are scored. Without held-out rows ("valid" and ``early_stopping=False``) nothing is recorded, and a
-        warning says so.
+        Which rows are scored. "valid" with ``early_stopping=False`` warns: no rows are held out.
 
     Examples
     --------
@@ -103,9 +102,7 @@ class FairnessScoring(Callback):
     def on_train_begin(self, net, X, **kwargs):
         if self.use == "valid" and not net.watched_ and X[1] is None:
             warnings.warn(
-                f"FairnessScoring({self.name_!r}) records nothing, as no rows are held out: set early_stopping (to the same "
-                "score, if you like), or use='train'.",
-                UserWarning,
+                f"FairnessScoring({self.name_!r}) has no held-out rows to score: set early_stopping, or use='train'.",
                 stacklevel=2,
             )
 
@@ -127,11 +124,9 @@ class FairnessScoring(Callback):
     def _labels(self, net, rows):
         """True and predicted labels. A metric by name gets codes: the positive class of two is then the last."""
         true, predicted = rows.y["y"].cpu().numpy(), net.outputs(rows).argmax(1).numpy()
-        return (
-            (true, predicted)
-            if isinstance(getattr(self.score, "floored", self.score), str)
-            else (net.decode_labels(true), net.decode_labels(predicted))
-        )
+        if isinstance(getattr(self.score, "floored", self.score), str):
+            return true, predicted
+        return net.decode_labels(true), net.decode_labels(predicted)
 
 
 class BestEpoch(Callback):
@@ -243,9 +238,8 @@ class SampleSheets(Callback):
             raise ValueError(f"every and n_samples must be 1 or more, got {self.every!r} and {self.n_samples!r}.")
         sample = getattr(net, "sample", None)
         if not hasattr(net, "decode") or sample is None or "n_samples" not in inspect.signature(sample).parameters:
-            raise ValueError(
-                f"SampleSheets needs a net with sample(n_samples) and decode, such as GANGenerator, got {name}."
-            )
+            needs = "a net with sample(n_samples) and decode, such as GANGenerator"
+            raise ValueError(f"SampleSheets needs {needs}, got {name}.")
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise ValueError(f"SampleSheets shows images of shape (1 or 3, S, S), but {name} was given rows {shape}.")
         self.codes_ = net.sample(self.n_samples, random_state=self.random_state)

@@ -39,6 +39,7 @@ from common import (
 )
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, make_scorer
 from skorch.callbacks import (
     BatchScoring,
@@ -653,7 +654,7 @@ def test_fairness_scoring_of_the_training_rows(cls):
 
 
 def test_fairness_scoring_says_that_it_has_no_rows():
-    with pytest.warns(UserWarning, match="valid_accuracy.*no rows are held out.*use='train'"):
+    with pytest.warns(UserWarning, match="valid_accuracy.*no held-out rows.*use='train'"):
         net = fitted(ERMClassifier, callbacks=[FairnessScoring("accuracy")], early_stopping=False, max_epochs=1)
     assert "valid_accuracy" not in net.history[-1]
     fitted(ERMClassifier, callbacks=[FairnessScoring("accuracy")], early_stopping=True, max_epochs=1)
@@ -685,6 +686,12 @@ def test_groups_in_another_order_are_noticed(name, method):
         sensitive_features=pd.Series(s)[order],
     )
     call(frame(X), series(y), sensitive_features=pd.Series(s)[order].to_numpy())
+
+
+@every_estimator
+def test_initialize_needs_rows(cls):
+    with pytest.raises(NotFittedError, match="builds its network from the rows: call fit or partial_fit"):
+        small(cls).initialize()
 
 
 @every_estimator

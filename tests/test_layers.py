@@ -42,7 +42,7 @@ MAY = {
     "metrics": {"_routing", "_sensitive"},
     "datasets": set(),
     "preprocessing": set(),
-    "model_selection": {"base", "functional", "metrics", "_random", "_routing", *FAMILIES},
+    "model_selection": {"_sensitive", "base", "functional", "metrics", "_random", "_routing", *FAMILIES},
     "inspection": {"_sensitive", "base", "functional", "metrics", "model_selection", *FAMILIES},
     "reporting": {"_sensitive", "metrics", "model_selection", "inspection"},
     "utils": {"base"},

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -75,6 +76,15 @@ class LoopNet(SharedTraining, HandedOver, SkorchNet):
         self.initialize()
         with self._current_init_context("criterion"):
             self.state_ = state.to(self.device_)
+
+    def initialize(self):
+        """skorch's method, which ``fit`` calls: only the rows tell how large the network is."""
+        if not hasattr(self, "input_shape_"):
+            raise NotFittedError(
+                f"{type(self).__name__} builds its network from the rows: call fit or partial_fit instead of initialize. A "
+                "trained net is read whole, by skfair.load."
+            )
+        return super().initialize()
 
     def initialize_module(self):
         self.module_ = self.adapt_module(self.make_module())
