@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import check_scoring
@@ -35,6 +36,14 @@ class _ShuffledColumns:
         return shuffle(frame, random_state=self.seed)
 
 
+def _in_another_order(features, seed):
+    """The rows shuffled, and the row labels where they were: these groups are meant to stand beside other rows."""
+    shuffled = shuffle(features, random_state=seed)
+    if isinstance(getattr(features, "index", None), pd.Index):
+        shuffled.index = features.index
+    return shuffled
+
+
 class _RandomGroups(BaseEstimator):
     """Trains an estimator with the rows of its sensitive features shuffled, whether passed to fit or found in X."""
 
@@ -44,7 +53,7 @@ class _RandomGroups(BaseEstimator):
 
     def fit(self, X, y, **params):
         shuffled = {
-            name: shuffle(value, random_state=self.seed)
+            name: _in_another_order(value, self.seed)
             for name, value in params.items()
             if name.split("__")[-1] == "sensitive_features" and value is not None
         }

@@ -294,3 +294,27 @@ def test_fairness_metrics_by_name(routing, data):
     )
     for row, frame in given.items():
         pd.testing.assert_frame_equal(named[row], frame)
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, lambda s: pd.DataFrame(s)[0]], ids=["frame", "series"])
+def test_random_groups_of_pandas_are_no_mistake_of_the_users(routing, data, kind):
+    """The order is another on purpose: nothing warns of it, the values are those of arrays, and the user's stay."""
+    X, y, s = data
+    given = kind(s)
+    before = given.copy()
+    net = small(RegularizedClassifier, strength=1.0)
+    frames, arrays = (
+        trivial_controls(
+            small(ERMClassifier),
+            features,
+            y,
+            scoring=SCORING,
+            cv=2,
+            mitigated=net,
+            random_state=0,
+            sensitive_features=groups,
+        )["random groups"]
+        for features, groups in ((pd.DataFrame(X), given), (X, s))
+    )
+    pd.testing.assert_frame_equal(frames, arrays)
+    assert given.equals(before)
