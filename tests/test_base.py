@@ -5,6 +5,7 @@ import copy
 import io
 import pickle
 import warnings
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -51,9 +52,11 @@ from skorch.callbacks import (
     TrainEndCheckpoint,
 )
 
+from skfair._data import split_rows
 from skfair.augmentation import LatentDebiasingSampler, PCAGenerator, Resampled
 from skfair.base import BaseClassifier
-from skfair.callbacks import FairnessScoring
+from skfair.base._evaluation import evaluation_mode
+from skfair.callbacks import BestEpoch, FairnessScoring, resolve_score
 from skfair.functional import weighted_mean
 from skfair.modules import MLP
 from skfair.robust import ERMClassifier, GroupDROClassifier
@@ -538,6 +541,60 @@ def test_all_that_training_changes_goes_back_to_the_best_epoch(cls):
     assert all(same.values()), same
     # any: a method may freeze its encoder
     assert any(not torch.equal(further[key], kept[key]) for key in kept if key.startswith("module_"))
+
+
+def test_each_stratum_gives_its_share_of_held_out_rows():
+    """Of 7, 3, 1 and 2 rows a quarter, rounded: 1.75, 0.75, none, as one has to stay, and at least one."""
+    strata = np.repeat([0, 1, 2, 3], [7, 3, 1, 2])
+    train, valid = split_rows(strata, 0.25, np.random.default_rng(0))
+    assert np.bincount(strata[valid], minlength=4).tolist() == [2, 1, 0, 1]
+    assert np.array_equal(np.sort(np.concatenate([train, valid])), np.arange(13))
+    assert not np.array_equal(valid, split_rows(strata, 0.25, np.random.default_rng(1))[1])
+
+
+def test_accuracies_that_choose_an_epoch_are_weighted():
+    """The one row of the third class has no weight: it is not the worst one."""
+    y, p, weight = [0, 0, 1, 1, 2], [0, 1, 1, 1, 0], [3, 1, 1, 1, 0]
+    worst, every = (resolve_score(name) for name in ("worst_class_accuracy", "accuracy"))
+    assert worst(y, p, sensitive_features=None, sample_weight=weight) == 3 / 4
+    assert every(y, p, sensitive_features=None, sample_weight=weight) == 5 / 6
+    assert worst(y, p) == 0
+    assert every(y, p) == 3 / 5
+
+
+def test_a_callback_is_shown_predictions_without_dropout():
+    class Look(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            self.seen_ = net.predict_proba(rows()[0])
+
+    def dropping(in_features, out_features):
+        return torch.nn.Sequential(
+            torch.nn.Linear(in_features, 8), torch.nn.Dropout(0.9), torch.nn.Linear(8, out_features)
+        )
+
+    net = fitted(ERMClassifier, module=dropping, callbacks=[("look", Look())], early_stopping=False, max_epochs=1)
+    assert np.array_equal(dict(net.callbacks_)["look"].seen_, net.predict_proba(rows()[0]))
+
+
+def test_patience_counts_the_epochs_of_this_training():
+    net = SimpleNamespace(history=[{"valid_loss": 0.1}] * 3, _modules=[], _criteria=[])
+    best = BestEpoch(patience=5)
+    best.on_train_begin(net)
+    for value in (np.nan, 0.5, 0.5, 0.6, 0.6, 0.6):
+        net.history.append({"valid_loss": value})
+        best.on_epoch_end(net, dataset_valid=())
+    assert (best.best_epoch_, best.best_score_) == (2, 0.5)
+    net.history.append({"valid_loss": 0.6})
+    with pytest.raises(KeyboardInterrupt):
+        best.on_epoch_end(net, dataset_valid=())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_module_is_in_the_mode_it_was_in_after_evaluation(training):
+    module = torch.nn.Dropout().train(training)
+    with evaluation_mode(module):
+        assert not module.training
+    assert module.training is training
 
 
 # ---------------------------------------------------------------------- callbacks, verbose, iterators

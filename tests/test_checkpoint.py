@@ -94,11 +94,36 @@ def test_a_file_of_another_training_is_refused_before_training(tmp_path):
     ]:
         with pytest.raises(ValueError, match=f"state of another training .*{words}.*remove it"):
             small(ERMClassifier, **{"max_epochs": 5, **own}, checkpoint=path).fit(X_, y, sensitive_features=s)
+    for other in ((X, 1 - y, s, None), (X, y, s[::-1], None), (X, y, s, np.arange(1, 121))):
+        with pytest.raises(ValueError, match="state of another training .*other data"):
+            small(ERMClassifier, max_epochs=5, checkpoint=path).fit(
+                *other[:2], sensitive_features=other[2], sample_weight=other[3]
+            )
     with pytest.raises(ValueError, match=r"GroupDROClassifier"):
         small(GroupDROClassifier, max_epochs=5, checkpoint=path).fit(X, y, sensitive_features=s)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="is damaged"):
         small(ERMClassifier, max_epochs=5, checkpoint=path).fit(X, y, sensitive_features=s)
+
+
+def test_a_function_is_the_same_in_another_process_where_it_lies_elsewhere(tmp_path):
+    def factory():
+        return lambda in_features, out_features: torch.nn.Linear(in_features, out_features)
+
+    X, y, s = data = rows()
+    here, there = dict(module=factory(), max_epochs=5), dict(module=factory(), max_epochs=5)
+    net = (
+        crashed(ERMClassifier, tmp_path / "state", 3, data, **there).set_params(**here).fit(X, y, sensitive_features=s)
+    )
+    assert same_weights(net, small(ERMClassifier, **here).fit(X, y, sensitive_features=s))
+    assert len(net.history) == 5
+
+
+def test_without_a_seed_there_is_nothing_to_go_on_with(tmp_path):
+    X, y, s = data = rows()
+    net = crashed(ERMClassifier, tmp_path / "state", 3, data, max_epochs=5, random_state=None)
+    with pytest.raises(ValueError, match="state of another training .another random_state"):
+        net.fit(X, y, sensitive_features=s)
 
 
 def test_a_later_pass_of_a_net_that_has_crashed_is_a_training_of_its_own(tmp_path):

@@ -8,6 +8,7 @@ with the weights of one that was not.
 import hashlib
 import inspect
 import json
+import re
 import warnings
 from pathlib import Path
 
@@ -24,6 +25,7 @@ __all__ = ["Checkpoint", "fingerprint"]
 
 KIND = "skfair checkpoint"
 IGNORED = ("checkpoint", "verbose", "device", "callbacks")  # parameters that do not change what is learned
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class Checkpoint:
@@ -128,8 +130,9 @@ def _memories(net, writer):
 
 
 def _params(net):
+    """The parameters as text, without the addresses of functions and the like: another process has others."""
     given = net.get_params(deep=False)
-    return {name: repr(value) for name, value in sorted(given.items()) if name not in IGNORED}
+    return {name: ADDRESS.sub("", repr(value)) for name, value in sorted(given.items()) if name not in IGNORED}
 
 
 def fingerprint(rows):

@@ -93,6 +93,13 @@ def test_by_hand(nets, kind, layer):
     assert np.allclose(found["free_bound"], free)
 
 
+def test_where_the_query_is_constant_no_gap_is_predicted(nets):
+    """Before the first layer the classification token is the same in all rows."""
+    found = attention_gaps(nets["plain"], rows()[0], sensitive_features=rows()[2], layer=0)
+    assert (found["predicted"] == 0).all()
+    assert found["debiased"].max() < 1e-6 < found["plain"].max()
+
+
 def test_the_classification_token_alone_by_default(nets):
     X, _, s = rows()
     net = nets["debiased"]

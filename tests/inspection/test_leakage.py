@@ -86,6 +86,36 @@ def test_removed_dimensions_are_those_of_largest_correlation():
     assert more["fixed"].nunique() == 1
 
 
+def test_the_sign_and_the_scale_of_a_dimension_do_not_decide_which_is_removed():
+    s = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    Z = np.column_stack([[0, 0, 0, 9, 0, 9, 9, 9], [1, 1, 1, 1, 0, 0, 0, 0.1], np.ones(8), 100 * np.array([0, 1] * 4)])
+    assert _leakage._most_correlated(Z, s, 2).tolist() == [1, 0]
+    s, Z = np.repeat([0, 1, 2], 2), np.array([[0, 0], [0, 0], [1, 1], [1, 1], [1, 0.6], [1, 0]])  # lower in one group
+    assert _leakage._most_correlated(Z, s, 1).tolist() == [0]
+
+
+def test_majority_and_means_are_those_of_the_training_rows():
+    """The group of most training rows is not that of most test rows; the dimension removed is that of the training rows."""
+    s, train, test = np.repeat([0, 1, 0, 1], [6, 4, 2, 8]), np.arange(10), np.arange(10, 20)
+    Z = np.float32(np.column_stack([s + 0.01 * np.arange(20), np.r_[np.zeros(10), 50 * s[10:]] + np.arange(20) % 3]))
+    Z[10:, 0] = 1 - s[10:]  # among all rows the second dimension tells more
+    seen = []
+
+    class Watched(ERMClassifier):
+        def predict(self, X):
+            seen.append(np.array(X))
+            return super().predict(X)
+
+    found = sensitive_leakage(
+        Z, sensitive_features=s, eta=[0.5], probe=small(Watched), cv=[(train, test)], random_state=0
+    )
+    assert (found["majority"] == 0.2).all()
+    blank = next(rows for rows in seen if rows.shape[1] == 2 and not np.array_equal(rows, Z[test]))
+    assert np.array_equal(seen[-1], Z[test])  # the codes as they are, for a probe of perturbed ones
+    assert not np.array_equal(seen[-3], Z[test])
+    np.testing.assert_allclose(blank, np.column_stack([np.full(10, Z[:10, 0].mean()), Z[test, 1]]), rtol=1e-6)
+
+
 # ---------------------------------------------------------------------- as the perturbation grows
 @pytest.mark.parametrize(("explain", "least"), [("ce", 0.05), ("neg_logit", 0.3)])
 def test_a_fixed_probe_reads_less(explain, least):

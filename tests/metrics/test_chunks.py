@@ -196,6 +196,9 @@ def test_errors_of_frames(make):
     holes = frame.assign(y=frame["y"].where(frame.index >= 20))
     with pytest.raises(ValueError, match="y has 20 missing values"):
         group_report_in_chunks(make(holes), **NAMES)
+    holes = frame.assign(p=frame["p"].where(frame.index >= 30))
+    with pytest.raises(ValueError, match="p has 30 missing values"):
+        group_report_in_chunks(make(holes), **NAMES)
     with pytest.raises(ValueError, match="sample_weight must be >= 0"):
         group_report_in_chunks(make(frame.assign(w=-frame["w"])), **NAMES, sample_weight="w")
     with pytest.raises(ValueError, match="is empty"):
@@ -208,3 +211,5 @@ def test_names_are_for_frames(monkeypatch):
     monkeypatch.setattr("skfair.metrics._chunks.MANY", 10)
     with pytest.raises(ValueError, match="distinct rows: round the weights"):
         group_report_in_chunks(table(), **NAMES)
+    with pytest.raises(ValueError, match="distinct rows: round the weights"):
+        group_report_in_chunks(parts(*rows()[:3]))

@@ -130,6 +130,11 @@ def test_more_than_two_classes_one_against_the_rest():
     assert M.demographic_parity_sum(y, p, sensitive_features=a) == pytest.approx(np.mean(each))
     each = [M.equal_opportunity_ratio(y == c, p == c, sensitive_features=a) for c in range(3)]
     assert M.equal_opportunity_ratio(y, p, sensitive_features=a) == pytest.approx(min(each))
+    given = {"sensitive_features": a, "privileged": 1}
+    each = [M.selection_rate_ratio(y == c, p == c, **given) for c in range(3)]
+    assert M.selection_rate_ratio(y, p, **given) == pytest.approx(min(each))
+    each = [M.equalized_odds_ratio(y == c, p == c, sensitive_features=a) for c in range(3)]
+    assert M.equalized_odds_ratio(y, p, sensitive_features=a) == pytest.approx(min(each))
     cells = [(p == y)[(y == c) & (a == g)].mean() for c in range(3) for g in range(3)]
     assert M.worst_group_accuracy(y, p, sensitive_features=a) == pytest.approx(min(cells))
     with pytest.raises(ValueError, match="pos_label"):
@@ -145,6 +150,8 @@ def test_calibrated_threshold_predicts_as_many_positives_as_there_are():
     w = rng.integers(1, 4, size=101)
     repeated = M.calibrated_threshold(np.repeat(y, w), np.repeat(score, w))
     assert M.calibrated_threshold(y, score, sample_weight=w) == repeated
+    # 0.1 + 0.2 + 0.3 is more than 0.3 + 0.2 + 0.1, but both are all of the weight
+    assert M.calibrated_threshold([1, 1, 1], [0.1, 0.2, 0.3], sample_weight=[0.1, 0.2, 0.3]) == 0.1
     with pytest.raises(ValueError, match="no positive row"):
         M.calibrated_threshold([0, 0], [0.1, 0.2])
 

@@ -96,6 +96,34 @@ def test_small_groups_are_marked_by_cell():
     assert not group_report(y, p, sensitive_features=a, n_boot=0, min_count=3).by_group["small"].any()
 
 
+def test_a_label_that_is_only_predicted_makes_no_group_small():
+    y, p, a = [0, 1] * 20, [2] + [1] * 39, ["f"] * 20 + ["m"] * 20
+    assert not group_report(y, p, sensitive_features=a, n_boot=0, pos_label=1).by_group["small"].any()
+
+
+def test_the_share_is_of_the_weight_and_n_of_the_rows():
+    report = group_report(
+        [0, 1, 0, 1], [0, 1, 1, 1], sensitive_features=list("ffmm"), sample_weight=[1, 2, 4, 5], n_boot=0
+    )
+    assert report.by_group["share"].tolist() == [0.25, 0.75]
+    assert report.by_group["n"].tolist() == [2, 2]
+
+
+def test_overall_by_hand():
+    """Group f: y 1 1 0, yhat 1 0 1; group m: y 1 0 0 0 0, yhat 1 1 0 0 0."""
+    y, p = [1, 1, 0, 1, 0, 0, 0, 0], [1, 0, 1, 1, 1, 0, 0, 0]
+    report = group_report(y, p, sensitive_features=list("fffmmmmm"), n_boot=0)
+    rates = {"accuracy": 5 / 8, "base_rate": 3 / 8, "selection_rate": 4 / 8, "TPR": 2 / 3, "FPR": 2 / 5, "FNR": 1 / 3}
+    assert report.overall.to_dict() == pytest.approx(rates)
+
+
+def test_the_positive_row_at_the_calibrated_threshold_is_selected():
+    """Four positives, so the threshold is 0.6: both positives of each group are selected."""
+    y, score, a = [1, 1, 0, 1, 1, 0], [0.9, 0.6, 0.1, 0.8, 0.7, 0.2], list("fffmmm")
+    report = group_report(y, [1] * 6, sensitive_features=a, y_score=score, n_boot=0)
+    assert report.gaps.set_index("metric").loc["equal_opportunity_at_calibrated_threshold", "estimate"] == 0
+
+
 def test_random_state_is_local_and_decides():
     def run(seed):
         return group_report(Y, P, sensitive_features=SEX, n_boot=50, random_state=seed).gaps
@@ -135,6 +163,8 @@ def test_more_than_two_classes():
     assert "TPR" not in report.by_group
     expected = M.demographic_parity_difference(y, p, sensitive_features=SEX)
     assert report.gaps.set_index("metric").loc["demographic_parity_difference", "estimate"] == expected
+    for name, gap in report.gaps.set_index("metric")["estimate"].items():
+        assert gap == pytest.approx(getattr(M, name)(y, p, sensitive_features=SEX)), name
     one = group_report(y, p, sensitive_features=SEX, n_boot=10, pos_label=2)
     assert one.by_group.loc["f", "TPR"] == ((p == 2) & (y == 2) & (SEX == "f")).sum() / ((y == 2) & (SEX == "f")).sum()
 
@@ -155,8 +185,9 @@ def test_it_reads_well():
 
 
 def test_scores_outside_the_unit_interval_have_no_kl():
-    report = group_report(Y, P, sensitive_features=SEX, y_score=RNG.normal(size=N), n_boot=5)
-    assert "score_kl" not in set(report.gaps["metric"])
+    for scores in (RNG.normal(size=N), RNG.random(N) - 0.5, RNG.random(N) + 0.5):
+        report = group_report(Y, P, sensitive_features=SEX, y_score=scores, n_boot=0)
+        assert "score_kl" not in set(report.gaps["metric"])
 
 
 @pytest.mark.parametrize("bad", [{"n_boot": -1}, {"n_boot": 2.5}, {"confidence_level": 95}, {"y_score": [0.1]}])

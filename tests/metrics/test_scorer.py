@@ -59,6 +59,15 @@ def test_every_metric_is_a_scorer(name):
     assert name in repr(scorer(name))
 
 
+def test_signed_equalized_odds_is_scored_with_weights_and_the_positive_label():
+    """TPR 1/4 less 1, FPR 0 less 1/2 with these weights."""
+    y, p, groups = list("yynyynn"), list("ynnyyny"), list("aaabbbb")
+    score = M.get_scorer("signed_equalized_odds", privileged="b", pos_label="y").score_predictions
+    assert score(y, p, sensitive_features=groups, sample_weight=[1, 3, 1, 1, 1, 2, 2]) == pytest.approx(
+        -(3 / 4 + 1 / 2)
+    )
+
+
 def test_there_is_a_scorer_for_every_public_metric():
     others = {"UndefinedGapWarning", "GroupReport", "calibrated_threshold", "get_scorer", "get_scorer_names"}
     others |= {"group_report", "group_report_in_chunks", "make_fairness_scorer"}

@@ -39,6 +39,29 @@ def test_none_within_warns_and_takes_the_smallest_violation():
         assert rule(results(accuracy=[0.9, 0.8], gap=[-0.2, -0.05], other=[-0.1, -0.1])) == 1
 
 
+def test_the_violations_of_several_bounds_are_added():
+    scores = results(accuracy=[0.8, 0.9], gap=[-0.3, -0.25], other=[-0.1, -0.25])  # 0.2 + 0 and 0.15 + 0.15 too much
+    with pytest.warns(UserWarning, match="candidate 0, whose violation is the smallest: 0.2 in total"):
+        assert best_within(gap=0.1, other=0.1)(scores) == 0
+
+
+def test_room_under_one_bound_makes_up_for_no_other():
+    assert best_within(gap=0.3, other=0.1)(results(accuracy=[0.9, 0.8], gap=[0, -0.3], other=[-0.2, -0.1])) == 1
+
+
+def test_of_equal_violations_the_better_candidate_is_taken():
+    with pytest.warns(UserWarning, match="candidate 1"):
+        assert best_within(gap=0.1)(results(accuracy=[0.7, 0.8, 0.9], gap=[-0.2, -0.2, -0.5])) == 1
+
+
+def test_of_equal_candidates_the_larger_ratio_wins():
+    assert best_within(at_least={"ratio": 0.8})(results(accuracy=[0.7, 0.7], ratio=[0.85, 0.9])) == 1
+
+
+def test_rounding_breaks_no_bound():
+    assert best_within(gap=0.3)(results(accuracy=[0.9, 0.8], gap=[-(0.1 + 0.2), -0.1])) == 0
+
+
 def test_nan_never_wins():
     assert best_within(gap=0.1)(results(accuracy=[0.9, np.nan, 0.7], gap=[np.nan, -0.01, -0.05])) == 2
     with pytest.warns(UserWarning, match="candidate 1"):

@@ -1,6 +1,7 @@
 """ThresholdSearchCV: one threshold for all rows, chosen as a search chooses."""
 
 import pickle
+import time
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,18 @@ P = np.array([0.1, 0.6, 0.9, 0.3, 0.7, 0.4, 0.2, 0.8])
 Y = np.array([0, 1, 1, 0, 0, 1, 0, 1])
 S = np.array(list("aabbabab"))
 HALVES = [(np.arange(4, 8), np.arange(4)), (np.arange(4), np.arange(4, 8))]
+
+
+def test_the_time_of_a_training_is_shared_among_the_thresholds_it_serves():
+    class Slow(Spy):
+        def fit(self, X, y):
+            time.sleep(0.02)
+            return super().fit(X, y)
+
+    start = time.perf_counter()
+    search = ThresholdSearchCV(Slow(), scoring="accuracy", refit=True, cv=HALVES).fit(P[:, None], Y)
+    spent = 2 * search.cv_results_["mean_fit_time"].sum()  # of two splits
+    assert 0.04 <= spent <= time.perf_counter() - start
 
 
 def test_by_hand_on_eight_rows(routing):

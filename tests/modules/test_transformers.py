@@ -418,3 +418,10 @@ def test_a_pretrained_encoder_that_is_trained_too():
 def test_rows_longer_than_a_pretrained_model_reads():
     with pytest.raises(ValueError, match="rows have 513 token ids, but .* reads at most 512"):
         PretrainedTextTransformer(513, 2, minilm())
+
+
+def test_dropout_is_of_both_things_that_a_layer_adds():
+    layer = FTTransformer(3, 2, d_model=8, n_heads=2, n_layers=1, dropout=1.0).encoder.layers[0]
+    x = torch.randn(4, 5, 8)
+    assert torch.equal(layer(x), x)
+    assert not torch.equal(layer.eval()(x), x)

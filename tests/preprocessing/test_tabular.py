@@ -82,6 +82,13 @@ def test_all_options_are_finite_and_dense(numeric, categorical):
         assert out[:, 0].max() == pytest.approx(1)
 
 
+def test_an_unknown_category_is_one_of_the_rare_ones():
+    X = pd.DataFrame({"job": list("aaabbc")})
+    for options in ({"max_categories": 2}, {"min_frequency": 3}):
+        made = make_tabular_preprocessor(**options).fit(X)
+        assert made.transform(pd.DataFrame({"job": ["a", "c", "z"]})).tolist() == [[1, 0], [0, 1], [0, 1]]
+
+
 def test_min_frequency_merges_rare_categories():
     X = pd.DataFrame({"b": ["x"] * 10 + ["y"] * 10 + ["r1", "r2"]})
     preprocessor = make_tabular_preprocessor(min_frequency=5).fit(X)
@@ -328,6 +335,18 @@ def test_at_most_so_many_columns_those_of_the_most_frequent_values():
     many = pd.DataFrame({"gain": np.r_[np.repeat(np.arange(150.0), 3), np.zeros(50)]})
     assert len(spikes_of(many, frequent_values=3)) == 100
     assert len(spikes_of(many, frequent_values=3, max_frequent=None)) == 150
+
+
+def test_so_many_values_are_told_apart_and_of_more_the_spikes_alone():
+    few, many = (pd.DataFrame({"gain": np.r_[np.zeros(100), np.repeat(np.arange(1.0, n), 2)]}) for n in (255, 256))
+    assert len(spikes_of(few, frequent_values=2, max_frequent=None)) == 255
+    for value in (2, 0.3):  # of many values ``spike`` alone decides, here 0.03
+        assert spikes_of(many, frequent_values=value, max_frequent=None) == ["gain_0.0", "gain_infrequent_sklearn"]
+
+
+def test_missing_values_alone_may_be_the_frequent_ones():
+    X = pd.DataFrame({"gain": np.r_[np.full(10, np.nan), np.arange(10.0)]})
+    assert spikes_of(X, frequent_values=3) == ["gain_nan", "gain_infrequent_sklearn"]
 
 
 def test_frequent_values_of_nullable_and_of_whole_numbers():
