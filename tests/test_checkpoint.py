@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 import torch
 from common import GENTLE, all_nets, rows, same_weights, small
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from skorch.callbacks import Callback
 
 from skfair.adversarial import AdversarialClassifier
 from skfair.model_selection import FrontierSearchCV
+from skfair.reprogramming import ReprogrammedClassifier
 from skfair.robust import ERMClassifier, GroupDROClassifier
 
 
@@ -117,6 +121,24 @@ def test_a_function_is_the_same_in_another_process_where_it_lies_elsewhere(tmp_p
     )
     assert same_weights(net, small(ERMClassifier, **here).fit(X, y, sensitive_features=s))
     assert len(net.history) == 5
+
+
+@pytest.mark.parametrize("kind", ["classifier", "net", "module"])
+def test_another_model_that_reads_alike_is_another_training(tmp_path, kind):
+    X, y, s = data = rows()
+
+    def base(labels):
+        if kind == "classifier":
+            return FrozenEstimator(LogisticRegression().fit(X, labels))
+        net = small(ERMClassifier, max_epochs=1).fit(X, labels)
+        return FrozenEstimator(net) if kind == "net" else net.to_torch()
+
+    own = dict(max_epochs=5, estimator=base(y))
+    net = crashed(ReprogrammedClassifier, tmp_path / "state", 3, data, **own)
+    other = base(y[::-1])
+    with pytest.raises(ValueError, match="(?s)state of another training .estimator=.*with the numbers"):
+        clone(net).set_params(estimator=other).fit(X, y, sensitive_features=s)
+    assert len(clone(net).set_params(estimator=base(y)).fit(X, y, sensitive_features=s).history) == 5
 
 
 def test_without_a_seed_there_is_nothing_to_go_on_with(tmp_path):

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.base import BaseEstimator
+from torch import nn
 
 import skfair
 from skfair._lazy import is_lazy
@@ -132,7 +134,38 @@ def _memories(net, writer):
 def _params(net):
     """The parameters as text, without the addresses of functions and the like: another process has others."""
     given = net.get_params(deep=False)
-    return {name: ADDRESS.sub("", repr(value)) for name, value in sorted(given.items()) if name not in IGNORED}
+    return {
+        name: ADDRESS.sub("", repr(value)) + _numbers(value)
+        for name, value in sorted(given.items())
+        if name not in IGNORED
+    }
+
+
+def _numbers(value):
+    """A short hash of all arrays within a parameter, "" if there are none: two fitted models read alike."""
+    digest, seen, found = hashlib.sha256(), {}, False
+    left = [value]
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen[id(one)] = one  # kept, so that no other gets its id
+        if isinstance(one, nn.Module | BaseEstimator):
+            one = one.state_dict() if isinstance(one, nn.Module) else vars(one)
+        if isinstance(one, dict):
+            left += [part for _, part in sorted(one.items(), key=lambda item: str(item[0]))]
+        elif isinstance(one, list | tuple):
+            left += one
+        elif isinstance(one, np.ndarray | torch.Tensor):
+            found = True
+            _update(digest, one)
+    return f" with the numbers {digest.hexdigest()[:8]}" if found else ""
+
+
+def _update(digest, value):
+    array = np.ascontiguousarray(value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value)
+    digest.update(json.dumps([str(array.dtype), list(array.shape)]).encode())
+    digest.update(str(array.tolist()).encode() if array.dtype.hasobject else array.data if array.size else b"")
 
 
 def fingerprint(rows):
@@ -141,7 +174,5 @@ def fingerprint(rows):
     X = rows.X
     parts = [X.data, X.indices, X.indptr] if sp.issparse(X) else X.chunks() if is_lazy(X) else [X]
     for value in [*parts, *(rows.y[name] for name in sorted(rows.y))]:
-        array = np.ascontiguousarray(value.cpu().numpy() if isinstance(value, torch.Tensor) else value)
-        digest.update(json.dumps([str(array.dtype), list(array.shape)]).encode())
-        digest.update(array.data if array.size else b"")
+        _update(digest, value)
     return digest.hexdigest()
